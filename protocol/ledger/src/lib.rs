@@ -1,0 +1,3 @@
+//! Placeholder
+pub mod state;
+pub use state::{Delta, Fault, Pair, Reader};

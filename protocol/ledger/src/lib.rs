@@ -1,3 +1,57 @@
-//! Placeholder
+//! The state machine of Freeway: pure rules over typed state.
+//!
+//! A block goes through an [`Executor`]: `begin` (each module's start-of-block rules), `include` for every
+//! transaction, `finish` (each module's end-of-block rules). The result is a [`BlockOutcome`]: the changes of
+//! state as a [`Delta`], a receipt per transaction, the events, and the validators of the next height. Time,
+//! randomness and storage are arguments; the same blocks give the same state on every machine.
+//!
+//! # Modules
+//!
+//! | module | concern |
+//! |---|---|
+//! | [`accounts`] | balances, sequences, quotas, delegate keys |
+//! | [`hosts`] | registration, collateral and its unbonding, leaving |
+//! | [`epochs`] | the clock and its phases, who is silent, the validator set and its switch |
+//! | [`evidence`] | judging equivocation |
+//!
+//! # Adding a module
+//!
+//! All have one shape, and a new one is those same parts in `src/<module>.rs`:
+//!
+//! 1. **State**: `const NAME: Table<K, V> = Table::new("<module>/<what>/")` or `Cell`.
+//! 2. **Params**: a struct `Params` that becomes a field of [`Params`], with a value in each preset and a rule
+//!    in `check`.
+//! 3. **Messages**: an enum `Message` with `class`, `scope` and `spends`; it becomes a variant of [`Message`].
+//! 4. **Events and failures**: enums `Event` and `Failure`, variants of [`Event`] and [`Failure`].
+//! 5. **Rules**: a unit struct that implements [`Module`] (`genesis`, `begin`, `apply`, `end`, `holdings`) and
+//!    stands in the list at the top of `module.rs`; the list's order is the order of execution.
+//! 6. **Queries**: free functions over a [`Reader`].
+//!
+//! Money is held in [`Vault`]s: a module that holds money gets one, moves money through [`Context::shift`],
+//! and reports what its own records say in `holdings`. After every block the vaults must sum to the supply.
+
+pub mod accounts;
+mod context;
+pub mod epochs;
+mod error;
+pub mod evidence;
+mod execute;
+mod genesis;
+pub mod hosts;
+mod module;
+mod params;
+mod receipt;
 pub mod state;
-pub use state::{Delta, Fault, Pair, Reader};
+mod transaction;
+mod vaults;
+
+pub use context::{BlockInfo, Context};
+pub use error::{Error, Failure, Rejection};
+pub use execute::{BlockOutcome, Executor, admit};
+pub use genesis::{Genesis, GenesisAccount, GenesisError, GenesisHost, Text, TextError, open};
+pub use module::{Class, Module, holdings};
+pub use params::{BlockParams, Params, ParamsError, Preset, UnknownPreset};
+pub use receipt::{Event, Outcome, Receipt, receipts_root};
+pub use state::{Delta, Fault, MemoryState, Pair, Reader};
+pub use transaction::{Body, MAX_TRANSACTION_BYTES, Message, Transaction, TransactionError};
+pub use vaults::{SUPPLY, Vault, Vaults};

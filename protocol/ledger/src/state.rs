@@ -9,7 +9,7 @@ use std::collections::btree_map::Entry;
 use std::ops::Bound;
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use freeway_primitives::{Address, Height};
+use freeway_primitives::{Address, Epoch, Height, PublicKey};
 
 /// State that cannot be read: the disk failed or a stored value is damaged. Never the fault of a transaction;
 /// the node must stop.
@@ -129,8 +129,11 @@ pub struct Overlay<'a> {
     base: &'a dyn Reader,
     changes: Delta,
     /// For every key touched since the last [`Overlay::mark`]: its entry in `changes` before that.
-    journal: Vec<(Vec<u8>, Option<Option<Vec<u8>>>)>,
+    journal: Vec<(Vec<u8>, Option<Change>)>,
 }
+
+/// An entry of a [`Delta`].
+type Change = Option<Vec<u8>>;
 
 impl<'a> Overlay<'a> {
     /// No changes yet over `base`.
@@ -208,6 +211,26 @@ impl Key for Height {
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(|bytes| Height(u64::from_be_bytes(bytes)))
+    }
+}
+
+impl Key for Epoch {
+    fn to_bytes(&self) -> Vec<u8> {
+        self.0.to_be_bytes().to_vec()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(|bytes| Epoch(u64::from_be_bytes(bytes)))
+    }
+}
+
+impl Key for PublicKey {
+    fn to_bytes(&self) -> Vec<u8> {
+        self.0.to_vec()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(PublicKey)
     }
 }
 

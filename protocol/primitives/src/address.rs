@@ -30,7 +30,8 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = bech32::encode::<Bech32m>(Hrp::parse_unchecked(PREFIX), &self.0).map_err(|_| fmt::Error)?;
+        let text =
+            bech32::encode::<Bech32m>(Hrp::parse_unchecked(PREFIX), &self.0).map_err(|_| fmt::Error)?;
         f.write_str(&text)
     }
 }

@@ -108,8 +108,7 @@ impl FromStr for Amount {
             return Err(AmountError::TooPrecise(shown()));
         }
         let whole: u128 = whole.parse().map_err(|_| AmountError::TooLarge(shown()))?;
-        let rest: u128 =
-            format!("{decimals:0<9}").parse().map_err(|_| AmountError::NotANumber(shown()))?;
+        let rest: u128 = format!("{decimals:0<9}").parse().map_err(|_| AmountError::NotANumber(shown()))?;
         whole
             .checked_mul(NFWY_PER_FWY)
             .and_then(|units| units.checked_add(rest))

@@ -189,8 +189,7 @@ impl Certificate {
         let mut signed = 0;
         let mut batch = Vec::with_capacity(self.signatures.len());
         for commit in &self.signatures {
-            let validator =
-                set.get(&commit.validator).ok_or(CertificateError::Stranger(commit.validator))?;
+            let validator = set.get(&commit.validator).ok_or(CertificateError::Stranger(commit.validator))?;
             if !seen.insert(commit.validator) {
                 return Err(CertificateError::Duplicate(commit.validator));
             }

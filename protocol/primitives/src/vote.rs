@@ -9,7 +9,6 @@ const PROPOSAL: Domain = Domain::new("freeway 1 proposal");
 
 /// The two voting steps of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
-#[borsh(use_discriminant = false)]
 pub enum VoteKind {
     /// First step: the proposal is acceptable.
     Prevote,
@@ -108,7 +107,6 @@ pub struct SignedProposal {
 
 /// Proof that a validator signed two different things for one step of one round.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-#[borsh(use_discriminant = false)]
 pub enum Equivocation {
     /// Two votes, in ascending order.
     Votes(SignedVote, SignedVote),

@@ -1,0 +1,57 @@
+//! Where the money is: one running total per holder, so that conservation is checked after every block.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use freeway_primitives::Amount;
+
+use crate::state::Cell;
+
+/// All money that exists.
+pub const SUPPLY: Cell<Amount> = Cell::new("vaults/supply");
+
+pub(crate) const VAULTS: Cell<Vaults> = Cell::new("vaults/totals");
+
+/// A holder of money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vault {
+    /// Balances of accounts.
+    Accounts,
+    /// Collateral of hosts, whether bonded or unbonding.
+    Collateral,
+    /// The common pool: penalties now, unspent emission later.
+    Pool,
+}
+
+/// The total of each [`Vault`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Vaults {
+    /// Sum of all balances.
+    pub accounts: Amount,
+    /// Sum of all collateral.
+    pub collateral: Amount,
+    /// The common pool.
+    pub pool: Amount,
+}
+
+impl Vaults {
+    /// The total of one vault.
+    pub fn get(&self, vault: Vault) -> Amount {
+        match vault {
+            Vault::Accounts => self.accounts,
+            Vault::Collateral => self.collateral,
+            Vault::Pool => self.pool,
+        }
+    }
+
+    pub(crate) fn get_mut(&mut self, vault: Vault) -> &mut Amount {
+        match vault {
+            Vault::Accounts => &mut self.accounts,
+            Vault::Collateral => &mut self.collateral,
+            Vault::Pool => &mut self.pool,
+        }
+    }
+
+    /// The sum of all vaults, or `None` on overflow.
+    pub fn total(&self) -> Option<Amount> {
+        self.accounts.checked_add(self.collateral)?.checked_add(self.pool)
+    }
+}

@@ -41,13 +41,18 @@ impl Amount {
         }
     }
 
-    /// `self x parts / whole`, rounded down; `None` if `whole` is 0 or the product overflows.
+    /// `self x parts / whole`, rounded down; `None` if `whole` is 0 or the result overflows, which it never
+    /// does for a part of the whole.
     pub const fn fraction(self, parts: u64, whole: u64) -> Option<Self> {
         if whole == 0 {
             return None;
         }
-        match self.0.checked_mul(parts as u128) {
-            Some(product) => Some(Self(product / whole as u128)),
+        let (parts, whole) = (parts as u128, whole as u128);
+        // The product may need 192 bits, so quotient and remainder are taken apart; the second term is less
+        // than 2^128 as both of its factors are less than 2^64.
+        let rest = self.0 % whole * parts / whole;
+        match (self.0 / whole).checked_mul(parts) {
+            Some(most) => Self(most).checked_add(Self(rest)),
             None => None,
         }
     }

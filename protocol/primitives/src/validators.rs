@@ -1,5 +1,8 @@
 //! The weighted set of validators that signs a height.
 
+use core::cmp::Reverse;
+use std::io::{Error, ErrorKind, Read};
+
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::{Address, Canonical, Digest, Domain, PublicKey};
@@ -25,6 +28,13 @@ pub struct Validator {
     pub power: u64,
 }
 
+impl Validator {
+    /// What the canonical order sorts by.
+    fn rank(&self) -> (Reverse<u64>, Address) {
+        (Reverse(self.power), self.address)
+    }
+}
+
 /// Why a list of validators is not a set that can sign blocks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ValidatorSetError {
@@ -43,8 +53,21 @@ pub enum ValidatorSetError {
 }
 
 /// Validators in order of falling power (ties: by address), each address and key once.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+///
+/// Decoding checks all of that: a set from outside is as good as one made here.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize)]
 pub struct ValidatorSet(Vec<Validator>);
+
+impl BorshDeserialize for ValidatorSet {
+    fn deserialize_reader<R: Read>(reader: &mut R) -> Result<Self, Error> {
+        let invalid = |why: String| Error::new(ErrorKind::InvalidData, why);
+        let members = Vec::<Validator>::deserialize_reader(reader)?;
+        if !members.is_sorted_by_key(Validator::rank) {
+            return Err(invalid("the validators are not in canonical order".into()));
+        }
+        Self::new(members).map_err(|error| invalid(error.to_string()))
+    }
+}
 
 impl ValidatorSet {
     /// A set of these members, in canonical order.
@@ -74,7 +97,7 @@ impl ValidatorSet {
         if let Some(pair) = members.windows(2).find(|pair| pair[0].address == pair[1].address) {
             return Err(ValidatorSetError::Duplicate(pair[1].address));
         }
-        members.sort_by_key(|v| (core::cmp::Reverse(v.power), v.address));
+        members.sort_by_key(Validator::rank);
         Ok(Self(members))
     }
 
@@ -107,4 +130,26 @@ impl ValidatorSet {
 impl Canonical for ValidatorSet {
     const KIND: &'static str = "validator set";
     const MAX_BYTES: usize = 4 + MAX_VALIDATORS * 72;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn validator(seed: u8, power: u64) -> Validator {
+        Validator { address: Address([seed; 32]), key: PublicKey([seed; 32]), power }
+    }
+
+    #[test]
+    fn a_set_that_could_not_be_built_cannot_be_read() {
+        let read = |members: &[Validator]| {
+            ValidatorSet::decode(&borsh::to_vec(&members.to_vec()).unwrap()).is_ok()
+        };
+        assert!(read(&[validator(1, 9), validator(2, 5)]));
+        assert!(!read(&[]), "empty");
+        assert!(!read(&[validator(2, 5), validator(1, 9)]), "not in order");
+        assert!(!read(&[validator(1, 9), validator(1, 9)]), "twice");
+        assert!(!read(&[validator(1, 0)]), "without power");
+        assert!(!read(&[validator(1, u64::MAX), validator(2, 1)]), "too much power");
+    }
 }

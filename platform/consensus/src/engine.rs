@@ -1,0 +1,274 @@
+//! The real engine: Malachite over TCP, driving a [`Bridge`] until told to stop or until something is fatal.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use freeway_primitives as p;
+use malachitebft_app_channel::app::config::{
+    ConsensusConfig, NodeConfig, P2pConfig, PubSubMaxSizePerTopic, TransportProtocol, ValueSyncConfig,
+};
+use malachitebft_app_channel::app::types::Keypair;
+use malachitebft_app_channel::{
+    AppMsg, Channels, ConsensusContext, EngineBuilder, NetworkContext, NetworkIdentity, NetworkMsg,
+    RequestContext, SyncContext, WalContext,
+};
+use malachitebft_codec::Codec as _;
+use malachitebft_core_consensus::VoteExtensionError;
+use malachitebft_engine::host::Next;
+use malachitebft_signing::Signer as _;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::application::{Application, Fatal};
+use crate::bridge::Bridge;
+use crate::codec::{MAX_MESSAGE_BYTES, MAX_PART_MESSAGE_BYTES, MAX_RESPONSE_BYTES, WireCodec};
+use crate::context::{Address, Context};
+use crate::parts::PartMessage;
+use crate::signing::{Checking, Signing};
+
+/// Domain under which a node's transport identity is derived from its key.
+const TRANSPORT: p::Domain = p::Domain::new("freeway 1 consensus transport key");
+
+/// Where and with whom the engine talks.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// The node's name in logs.
+    pub moniker: String,
+    /// Where to listen. The port must be given.
+    pub listen: SocketAddr,
+    /// Peers to keep connections to.
+    pub peers: Vec<SocketAddr>,
+    /// Talk to these peers only: for validators behind sentries.
+    pub only_peers: bool,
+    /// The engine's write-ahead log.
+    pub wal: PathBuf,
+    /// How often peers are told the own height.
+    pub status_interval: Duration,
+}
+
+#[derive(Clone)]
+struct Settings {
+    moniker: String,
+    consensus: ConsensusConfig,
+    sync: ValueSyncConfig,
+}
+
+impl NodeConfig for Settings {
+    fn moniker(&self) -> &str {
+        &self.moniker
+    }
+
+    fn consensus(&self) -> &ConsensusConfig {
+        &self.consensus
+    }
+
+    fn consensus_mut(&mut self) -> &mut ConsensusConfig {
+        &mut self.consensus
+    }
+
+    fn value_sync(&self) -> &ValueSyncConfig {
+        &self.sync
+    }
+
+    fn value_sync_mut(&mut self) -> &mut ValueSyncConfig {
+        &mut self.sync
+    }
+}
+
+fn settings(config: &EngineConfig) -> Settings {
+    let multiaddr =
+        |address: &SocketAddr| TransportProtocol::Tcp.multiaddr(&address.ip().to_string(), address.port().into());
+    let messages = Some(ByteSize(MAX_MESSAGE_BYTES as u64));
+    let p2p = P2pConfig {
+        listen_addr: multiaddr(&config.listen),
+        persistent_peers: config.peers.iter().map(multiaddr).collect(),
+        persistent_peers_only: config.only_peers,
+        pubsub_max_size: ByteSize((MAX_PART_MESSAGE_BYTES + (4 << 10)) as u64),
+        pubsub_max_size_per_topic: PubSubMaxSizePerTopic {
+            consensus: messages,
+            proposal_parts: Some(ByteSize(MAX_PART_MESSAGE_BYTES as u64)),
+            liveness: messages,
+        },
+        rpc_max_size: ByteSize(MAX_RESPONSE_BYTES as u64),
+        ..P2pConfig::default()
+    };
+    let sync = ValueSyncConfig {
+        status_update_interval: config.status_interval,
+        max_response_size: ByteSize(MAX_RESPONSE_BYTES as u64),
+        ..ValueSyncConfig::default()
+    };
+    Settings {
+        moniker: config.moniker.clone(),
+        consensus: ConsensusConfig { p2p, queue_capacity: 32, ..ConsensusConfig::default() },
+        sync,
+    }
+}
+
+/// The transport identity of a node, from its key.
+///
+/// # Errors
+/// [`Fatal`] if the transport library refuses the derived bytes, which it does not.
+fn transport(key: &p::SecretKey) -> Result<Keypair, Fatal> {
+    Keypair::ed25519_from_bytes(key.derive_bytes(TRANSPORT)).map_err(|error| Fatal(error.to_string()))
+}
+
+/// Runs the engine for `application` until `stop` becomes true. `key` is the node's key: the transport
+/// identity derives from it, and with `signing` it also votes for the validator `address`.
+///
+/// # Errors
+/// [`Fatal`] if the application, the engine's log or its network fails for good. Nothing was sent after the
+/// failure, and a restart goes on from what is durable.
+pub async fn run<A: Application>(
+    config: EngineConfig,
+    application: A,
+    address: p::Address,
+    key: &p::SecretKey,
+    chain: p::ChainId,
+    signing: Option<Signing>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), Fatal> {
+    // The engine reports a taken port late and from a background task; ask first.
+    drop(std::net::TcpListener::bind(config.listen).map_err(|error| {
+        Fatal(format!("cannot listen for validators on {}: {error}; stop what uses it or choose another port", config.listen))
+    })?);
+    let fatal = |error: &dyn std::fmt::Display| Fatal(format!("the consensus engine did not start: {error}"));
+    let incarnation = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |time| time.as_nanos() as u64);
+    let mut bridge = Bridge::new(application, chain, address, signing.clone(), incarnation)?;
+
+    let keypair = transport(key)?;
+    let identity = match &signing {
+        None => NetworkIdentity::new(config.moniker.clone(), keypair, None),
+        Some(signing) => {
+            let peer = keypair.public().to_peer_id().to_bytes();
+            let proof = signing
+                .sign_validator_proof(signing.key().public().0.to_vec(), peer)
+                .await
+                .map_err(|error| fatal(&error))?;
+            let proof = WireCodec.encode(&proof).map_err(|error| fatal(&error))?;
+            NetworkIdentity::new_validator(config.moniker.clone(), keypair, address.to_string(), proof)
+        }
+    };
+    let member = match signing {
+        None => ConsensusContext::new_full_node(Address(address), Box::new(Checking(chain))),
+        Some(signing) => {
+            ConsensusContext::new_validator(Address(address), Box::new(Checking(chain)), Box::new(signing))
+        }
+    };
+    let (mut channels, handle) = EngineBuilder::new(Context, settings(&config))
+        .with_default_wal(WalContext::new(config.wal.clone(), WireCodec))
+        .with_default_network(NetworkContext::new(identity, WireCodec))
+        .with_default_sync(SyncContext::new(WireCodec))
+        .with_default_consensus(member)
+        .with_default_request(RequestContext::new(64))
+        .build()
+        .await
+        .map_err(|error| fatal(&error))?;
+    info!(listen = %config.listen, "consensus engine started");
+
+    let result = loop {
+        tokio::select! {
+            // Stop first: a stopping node must not start new work.
+            biased;
+            _ = stop.wait_for(|stop| *stop) => break Ok(()),
+            message = channels.consensus.recv() => match message {
+                // The engine hangs up when its log cannot be written: what it would do next could not be
+                // remembered, so nothing more may be signed.
+                None => break Err(Fatal(format!(
+                    "the consensus engine stopped because its log at {} could not be written or read; check \
+                     the disk and start again", config.wal.display()))),
+                Some(message) => {
+                    if let Err(error) = answer(&mut bridge, &channels, message).await {
+                        break Err(error);
+                    }
+                }
+            },
+        }
+    };
+    handle.actor.stop(None);
+    if tokio::time::timeout(Duration::from_secs(5), handle.handle).await.is_err() {
+        warn!("the consensus engine did not stop in time and is abandoned");
+    }
+    result
+}
+
+async fn publish(channels: &Channels<Context>, parts: Vec<PartMessage>) -> Result<(), Fatal> {
+    for part in parts {
+        channels
+            .network
+            .send(NetworkMsg::PublishProposalPart(part))
+            .await
+            .map_err(|_| Fatal("the consensus engine's network stopped; start again".into()))?;
+    }
+    Ok(())
+}
+
+/// Answers one question of the engine. Replies to an engine that is gone are dropped: its end is noticed by
+/// the closed channel.
+async fn answer<A: Application>(
+    bridge: &mut Bridge<A>,
+    channels: &Channels<Context>,
+    message: AppMsg<Context>,
+) -> Result<(), Fatal> {
+    // The application reads and writes disks and executes blocks; other tasks go on meanwhile.
+    use tokio::task::block_in_place as blocking;
+    match message {
+        AppMsg::ConsensusReady { reply } => {
+            let _ = reply.send(bridge.start());
+        }
+        AppMsg::StartedRound { height, round, reply_value, .. } => {
+            let values = blocking(|| bridge.started_round(height.0, round))?;
+            let _ = reply_value.send(values);
+        }
+        AppMsg::GetValue { height, round, reply, .. } => {
+            if let Some(outgoing) = blocking(|| bridge.propose(height.0, round))? {
+                let _ = reply.send(outgoing.value);
+                publish(channels, outgoing.parts).await?;
+            }
+        }
+        AppMsg::RestreamProposal { height, round, valid_round, value_id, .. } => {
+            let parts = blocking(|| bridge.restream(height.0, round, valid_round, value_id.0))?;
+            publish(channels, parts).await?;
+        }
+        AppMsg::ReceivedProposalPart { from, published_by, part, reply } => {
+            let publisher = published_by.unwrap_or(from).to_bytes();
+            let value = blocking(|| bridge.receive(publisher, part))?;
+            let _ = reply.send(value);
+        }
+        AppMsg::ExtendVote { reply, .. } => {
+            let _ = reply.send(None);
+        }
+        AppMsg::VerifyVoteExtensions { extensions, reply, .. } => {
+            let refuse = |(address, _)| (address, Err(VoteExtensionError::InvalidVoteExtension));
+            let _ = reply.send(extensions.into_iter().map(refuse).collect());
+        }
+        AppMsg::Decided { certificate, reply, .. } => {
+            blocking(|| bridge.decided(&certificate))?;
+            let _ = reply.send(());
+        }
+        AppMsg::Finalized { certificate, evidence, reply, .. } => {
+            let next = if blocking(|| bridge.finalized(&certificate, &evidence))? {
+                let (height, params) = bridge.start();
+                Next::Start(height, params)
+            } else {
+                let (_, params) = bridge.start();
+                Next::Restart(certificate.height, params)
+            };
+            let _ = reply.send(next);
+        }
+        AppMsg::GetHistoryMinHeight { reply } => {
+            let _ = reply.send(blocking(|| bridge.oldest())?);
+        }
+        AppMsg::GetDecidedValues { range, reply } => {
+            let _ = reply.send(blocking(|| bridge.history(range))?);
+        }
+        AppMsg::ProcessSyncedValue { height, round, proposer, value_bytes, reply } => {
+            let outcome = blocking(|| bridge.synced(height.0, round, proposer.0, value_bytes))?;
+            let _ = reply.send(outcome);
+        }
+    }
+    Ok(())
+}

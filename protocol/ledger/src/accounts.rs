@@ -32,6 +32,8 @@ pub struct Account {
     pub sequence: u64,
     /// Number of its delegations.
     pub delegates: u16,
+    /// Above every sequence that a revoked delegation has used.
+    pub revoked_sequence: u64,
     /// Use of its quota.
     pub quota: Quota,
 }
@@ -163,7 +165,12 @@ impl Params {
 
     pub(crate) fn check(&self) -> Result<(), ParamsError> {
         require(!self.quota_unit.is_zero(), "accounts.quota_unit", 0u64, "more than 0")?;
-        require(self.max_per_block > 0, "accounts.max_per_block", 0u64, "more than 0")?;
+        require(
+            (1..=1 << 16).contains(&self.max_per_block),
+            "accounts.max_per_block",
+            self.max_per_block,
+            "between 1 and 65536",
+        )?;
         require(self.free_places > 0, "accounts.free_places", 0u64, "more than 0")?;
         require(
             (1..=1_000_000).contains(&self.max_lifetime_blocks),
@@ -351,12 +358,13 @@ impl Module for Accounts {
             }
             Message::Revoke { key } => {
                 let entry = (caller, Address::of(key));
-                if DELEGATES.get(context.state, &entry)?.is_none() {
+                let Some(delegate) = DELEGATES.get(context.state, &entry)? else {
                     return fail(Failure::UnknownDelegate);
-                }
+                };
                 DELEGATES.remove(context.state, &entry);
                 let mut account = load(context, &caller)?;
                 account.delegates = account.delegates.saturating_sub(1);
+                account.revoked_sequence = account.revoked_sequence.max(delegate.sequence);
                 ACCOUNTS.set(context.state, &caller, &account);
                 emit(context, Event::Revoked { account: caller, key: *key });
             }
@@ -441,26 +449,30 @@ pub(crate) fn authorise(
     allowance: Amount,
 ) -> Result<(), Error> {
     let entry = (*owner, Address::of(&key));
-    let known = DELEGATES.get(context.state, &entry)?;
-    if known.is_none() {
-        let limit = context.params.accounts.max_delegates;
-        let mut account = load(context, owner)?;
-        if account.delegates >= limit {
-            return fail(Failure::TooManyDelegates { limit });
+    let sequence = match DELEGATES.get(context.state, &entry)? {
+        Some(known) => known.sequence,
+        None => {
+            let limit = context.params.accounts.max_delegates;
+            let mut account = load(context, owner)?;
+            if account.delegates >= limit {
+                return fail(Failure::TooManyDelegates { limit });
+            }
+            account.delegates += 1;
+            ACCOUNTS.set(context.state, owner, &account);
+            sequence_of_new(context, &account)
         }
-        account.delegates += 1;
-        ACCOUNTS.set(context.state, owner, &account);
-    }
-    let sequence = known.map_or_else(|| sequence_of_new(context), |delegate| delegate.sequence);
+    };
     DELEGATES.set(context.state, &entry, &Delegate { key, scopes, expires, allowance, sequence });
     emit(context, Event::Authorised { account: *owner, key });
     Ok(())
 }
 
 /// The first sequence of a new delegation. A key that was revoked and authorised again must not find its old
-/// transactions valid once more, so sequences never start below a number that only grows with the height.
-fn sequence_of_new(context: &Context<'_, '_>) -> u64 {
-    context.block.height.0.saturating_mul(u64::from(context.params.accounts.max_per_block))
+/// transactions valid once more: not those that were executed, hence the account's mark, and not those that
+/// still wait somewhere, hence a number that grows with the height faster than a key can send.
+fn sequence_of_new(context: &Context<'_, '_>, owner: &Account) -> u64 {
+    let by_height = context.block.height.0.saturating_mul(u64::from(context.params.accounts.max_per_block));
+    by_height.max(owner.revoked_sequence)
 }
 
 /// Whether a transaction may stand in the block at `height`, and the account that results from counting it.

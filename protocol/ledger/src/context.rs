@@ -31,6 +31,8 @@ pub struct Context<'a, 'b> {
     pub clock: Clock,
     /// The account that acts. At the start and end of a block: the proposer.
     pub caller: Address,
+    /// Whether the account acts through a delegate, whose rights end where they were drawn.
+    pub by_delegate: bool,
     pub(crate) events: &'a mut Vec<Event>,
 }
 

@@ -45,10 +45,10 @@ impl Params {
             "at most 1000",
         )?;
         require(
-            self.max_age_blocks < hosts.unbonding_blocks,
+            self.max_age_blocks.saturating_add(epochs.epoch_blocks) <= hosts.unbonding_blocks,
             "evidence.max_age_blocks",
             self.max_age_blocks,
-            "less than hosts.unbonding_blocks, so that nobody withdraws before being judged",
+            "an epoch less than hosts.unbonding_blocks: who withdraws signs until the switch and is judged after",
         )?;
         require(
             self.max_age_blocks <= epochs.epoch_blocks.saturating_mul(epochs::KEPT_SETS - 1),

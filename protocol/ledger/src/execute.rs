@@ -63,6 +63,7 @@ impl<'a> Executor<'a> {
             params: &params,
             clock,
             caller: block.proposer,
+            by_delegate: false,
             events: &mut events,
         };
         module::begin(&mut context)?;
@@ -114,13 +115,14 @@ impl<'a> Executor<'a> {
         }
         // What was counted stays, whatever the message does.
         self.state.mark();
-        let mut events = Vec::new();
+        let (mut events, caller) = (Vec::new(), body.account());
         let mut context = Context {
             state: &mut self.state,
             block: &self.block,
             params: &self.params,
             clock: self.clock,
-            caller: body.account(),
+            caller,
+            by_delegate: caller != Address::of(&body.signer),
             events: &mut events,
         };
         let outcome = match module::apply(&mut context, &body.message) {
@@ -172,6 +174,7 @@ impl<'a> Executor<'a> {
             params: &self.params,
             clock: self.clock,
             caller: self.block.proposer,
+            by_delegate: false,
             events: &mut self.events,
         };
         module::end(&mut context)?;
@@ -180,10 +183,14 @@ impl<'a> Executor<'a> {
             return Err(Fault(format!("supply is {supply}, but the vaults hold {held:?}")));
         }
         let params = PARAMS.require(&self.state)?;
+        let next_validators = epochs::VALIDATORS.require(&self.state)?;
+        let mut silent = epochs::silent(&self.state, &params.epochs)?;
+        // At a switch the count still has those who are leaving.
+        silent.retain(|address| next_validators.get(address).is_some());
         Ok(BlockOutcome {
             height: self.block.height,
-            next_validators: epochs::VALIDATORS.require(&self.state)?,
-            silent: epochs::silent(&self.state, &params.epochs)?,
+            next_validators,
+            silent,
             receipts_root: receipts_root(&self.events, &self.receipts),
             params,
             delta: self.state.into_delta(),

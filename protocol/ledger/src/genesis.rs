@@ -23,14 +23,14 @@ pub struct Text(String);
 
 /// Why a text is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a text here has at most {MAX_TEXT_BYTES} bytes and no control characters")]
+#[error("a text here has at most {MAX_TEXT_BYTES} bytes and no control or invisible characters")]
 pub struct TextError;
 
 impl Text {
     /// Checks a text.
     ///
     /// # Errors
-    /// [`TextError`] if it is longer than [`MAX_TEXT_BYTES`] or has control characters.
+    /// [`TextError`] if it is longer than [`MAX_TEXT_BYTES`] or has control or invisible characters.
     pub fn new(text: impl Into<String>) -> Result<Self, TextError> {
         let text = Self(text.into());
         if text.is_valid() { Ok(text) } else { Err(TextError) }
@@ -38,7 +38,7 @@ impl Text {
 
     /// Whether a decoded text keeps the rules.
     pub fn is_valid(&self) -> bool {
-        self.0.len() <= MAX_TEXT_BYTES && !self.0.chars().any(char::is_control)
+        self.0.len() <= MAX_TEXT_BYTES && !self.0.chars().any(|c| c.is_control() || is_invisible(c))
     }
 
     /// The text.
@@ -51,6 +51,23 @@ impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Characters that break lines, turn the direction of writing or leave no mark: with them two texts could look
+/// the same, or one like another. Listed here, as the tables of Unicode differ from one library to the next.
+const fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+    )
 }
 
 /// Everything that defines a network.
@@ -110,7 +127,7 @@ pub enum GenesisError {
     /// An account or host occurs twice.
     #[error("{0} is listed twice")]
     Duplicate(Address),
-    /// A name, region, operator or endpoint is too long or has control characters.
+    /// A name, region, operator or endpoint is too long or has control or invisible characters.
     #[error(transparent)]
     Text(#[from] TextError),
     /// The hosts do not form a validator set, or a rule rejects an entry.
@@ -151,6 +168,7 @@ pub fn open(genesis: &Genesis) -> Result<(Delta, ValidatorSet), GenesisError> {
         params: &genesis.params,
         clock: Clock::GENESIS,
         caller: block.proposer,
+        by_delegate: false,
         events: &mut events,
     };
     let invalid = |fault: Fault| GenesisError::Invalid(fault.0);

@@ -268,7 +268,7 @@ pub enum Failure {
     KeyTaken,
     /// The profile breaks a bound.
     #[error(
-        "the profile needs a valid consensus key, at most {MAX_ENDPOINTS} endpoints and texts of at most {MAX_TEXT_BYTES} bytes without control characters"
+        "the profile needs a valid consensus key, at most {MAX_ENDPOINTS} endpoints and texts of at most {MAX_TEXT_BYTES} bytes without control or invisible characters"
     )]
     InvalidProfile,
     /// There is no room for more hosts.
@@ -300,6 +300,9 @@ pub enum Failure {
     /// Nothing to move.
     #[error("the amount must be more than nothing")]
     ZeroAmount,
+    /// A delegate tried to bind a key.
+    #[error("a new consensus key gets rights over the account, so the account's own key must set it")]
+    OwnersKeyNeeded,
 }
 
 impl Failure {
@@ -314,6 +317,7 @@ impl Failure {
             Self::InsufficientCollateral { .. } => "insufficient_collateral",
             Self::TooManyWithdrawals { .. } => "too_many_withdrawals",
             Self::ZeroAmount => "zero_amount",
+            Self::OwnersKeyNeeded => "owners_key_needed",
         }
     }
 }
@@ -477,6 +481,10 @@ fn update(context: &mut Context<'_, '_>, profile: &Profile) -> Result<(), Error>
     }
     // The old key stays a delegate until the owner revokes it: the node may still have to use it.
     if profile.consensus_key != host.profile.consensus_key {
+        // An operator that could bind a key could make its own rights outlast their expiry.
+        if context.by_delegate {
+            return fail(Failure::OwnersKeyNeeded);
+        }
         bind_key(context, profile.consensus_key)?;
     }
     host.profile = profile.clone();
@@ -516,10 +524,10 @@ fn unbond(
     let mut total = UNBONDING.get(context.state, &entry)?.unwrap_or_default();
     module::add(&mut total, amount)?;
     UNBONDING.set(context.state, &entry, &total);
-    match host.unbonding.last_mut() {
+    match host.unbonding.iter_mut().find(|(height, _)| *height == free_at) {
         // Two withdrawals in one block are one.
-        Some((height, sum)) if *height == free_at => *sum = total,
-        _ => host.unbonding.push((free_at, amount)),
+        Some((_, sum)) => *sum = total,
+        None => host.unbonding.push((free_at, amount)),
     }
     emit(context, Event::Unbonding { host: owner, amount, free_at });
     Ok(())

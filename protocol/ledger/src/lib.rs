@@ -54,4 +54,4 @@ pub use params::{BlockParams, Params, ParamsError, Preset, UnknownPreset};
 pub use receipt::{Event, Outcome, Receipt, receipts_root};
 pub use state::{Delta, Fault, MemoryState, Pair, Reader};
 pub use transaction::{Body, MAX_TRANSACTION_BYTES, Message, Transaction, TransactionError};
-pub use vaults::{SUPPLY, Vault, Vaults};
+pub use vaults::{SUPPLY, Vault, Vaults, vaults};

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::genesis::Genesis;
 use crate::state::{Fault, Reader};
 use crate::transaction::Message;
-use crate::vaults::Vaults;
+use crate::vaults::{Vaults, vaults};
 use crate::{accounts, epochs, evidence, hosts};
 
 /// Whether a transaction serves the protocol or its sender.
@@ -80,7 +80,8 @@ pub(crate) fn apply(context: &mut Context<'_, '_>, message: &Message) -> Result<
 /// # Errors
 /// [`Fault`] if the state cannot be read or a sum overflows.
 pub fn holdings(state: &dyn Reader) -> Result<Vaults, Fault> {
-    let mut totals = Vaults::default();
+    // The pool has no entries: its running total is its one record.
+    let mut totals = Vaults { pool: vaults(state)?.pool, ..Vaults::default() };
     for_each_module!(holdings(state, &mut totals));
     Ok(totals)
 }

@@ -89,6 +89,9 @@ pub fn merge_scan(
     limit: usize,
     mut fetch: impl FnMut(Option<&[u8]>, usize) -> Result<Vec<Pair>, Fault>,
 ) -> Result<Vec<Pair>, Fault> {
+    if limit == 0 {
+        return Ok(Vec::new());
+    }
     let mut upper = changes
         .range::<[u8], _>((scan_start(prefix, after), Bound::Unbounded))
         .take_while(|(key, _)| key.starts_with(prefix))
@@ -412,7 +415,7 @@ mod tests {
             changes in proptest::collection::btree_map(proptest::collection::vec(0u8..3, 0..4), any::<Option<u8>>(), 0..20),
             prefix in proptest::collection::vec(0u8..3, 0..2),
             after in proptest::option::of(proptest::collection::vec(0u8..3, 0..4)),
-            limit in 1usize..6,
+            limit in 0usize..6,
         ) {
             let mut state = MemoryState(base.into_iter().map(|(k, v)| (k, vec![v])).collect());
             let delta: Delta = changes.into_iter().map(|(k, v)| (k, v.map(|v| vec![v]))).collect();

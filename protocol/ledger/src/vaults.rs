@@ -3,7 +3,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use freeway_primitives::Amount;
 
-use crate::state::Cell;
+use crate::state::{Cell, Fault, Reader};
 
 /// All money that exists.
 pub const SUPPLY: Cell<Amount> = Cell::new("vaults/supply");
@@ -30,6 +30,14 @@ pub struct Vaults {
     pub collateral: Amount,
     /// The common pool.
     pub pool: Amount,
+}
+
+/// The running totals, as they stand after a block. An audit compares them with [`crate::holdings`].
+///
+/// # Errors
+/// [`Fault`] if the state cannot be read.
+pub fn vaults(state: &dyn Reader) -> Result<Vaults, Fault> {
+    VAULTS.require(state)
 }
 
 impl Vaults {

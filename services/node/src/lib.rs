@@ -1,1 +1,31 @@
-//! Placeholder.
+//! The chain node: the ledger's blocks agreed on by the engine, kept in the store, fed by a mempool.
+//!
+//! ```text
+//!   RPC ──submit──► mempool ◄──gossip──► other nodes
+//!    ▲                 │ candidates
+//!    │ feed            ▼
+//!    └────────────── chain ◄──Application──► consensus engine
+//!                      │ blocks, deltas
+//!                      ▼
+//!                    store
+//! ```
+//!
+//! - [`chain`]: builds, judges, executes and commits blocks. Synchronous and deterministic: the clock is an
+//!   argument, and the simulator runs the same code.
+//! - [`mempool`]: what waits for a block, within bounds; what was acknowledged survives a crash.
+//! - [`feed`]: committed blocks for those who follow.
+//! - [`node`]: a whole node as a task: engine, gossip, RPC, signals.
+
+pub mod chain;
+pub mod config;
+pub mod feed;
+pub mod mempool;
+pub mod node;
+pub mod submit;
+pub mod verify;
+
+pub use chain::{Chain, Durability, NodeError};
+
+pub use feed::{Committed, Feed, Tip};
+pub use mempool::Mempool;
+pub use submit::Submitter;

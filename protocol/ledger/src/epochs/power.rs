@@ -86,6 +86,16 @@ fn strongest(mut candidates: Vec<Candidate>, max: u32) -> Vec<Candidate> {
     candidates
 }
 
+/// The candidates that sign, none of their operators above the cap. Capped twice: before the choice, so that
+/// an operator cannot fill the places with its own, and after it, as what counts is the share among those who
+/// sign, and the many who do not are no counterweight.
+fn signers(mut candidates: Vec<Candidate>, params: &Params) -> Vec<Candidate> {
+    cap_operators(&mut candidates, params.operator_cap_thousandths);
+    let mut chosen = strongest(candidates, params.max_validators);
+    cap_operators(&mut chosen, params.operator_cap_thousandths);
+    strongest(chosen, params.max_validators)
+}
+
 fn set_of(candidates: &[Candidate]) -> Result<ValidatorSet, ValidatorSetError> {
     let member = |c: &Candidate| Validator { address: c.address, key: c.key, power: c.power };
     ValidatorSet::new(candidates.iter().map(member).collect())
@@ -95,9 +105,8 @@ fn set_of(candidates: &[Candidate]) -> Result<ValidatorSet, ValidatorSetError> {
 ///
 /// # Errors
 /// [`ValidatorSetError`] if the candidates form no set.
-pub fn first_set(mut candidates: Vec<Candidate>, params: &Params) -> Result<ValidatorSet, ValidatorSetError> {
-    cap_operators(&mut candidates, params.operator_cap_thousandths);
-    set_of(&strongest(candidates, params.max_validators))
+pub fn first_set(candidates: Vec<Candidate>, params: &Params) -> Result<ValidatorSet, ValidatorSetError> {
+    set_of(&signers(candidates, params))
 }
 
 /// The set that follows `old`. At least two thirds of the old power remain, and the power that is new is at
@@ -107,20 +116,12 @@ pub fn first_set(mut candidates: Vec<Candidate>, params: &Params) -> Result<Vali
 /// [`HeldReason`] if the old set must stay.
 pub fn next_set(
     old: &ValidatorSet,
-    mut candidates: Vec<Candidate>,
+    candidates: Vec<Candidate>,
     params: &Params,
 ) -> Result<ValidatorSet, HeldReason> {
-    cap_operators(&mut candidates, params.operator_cap_thousandths);
-    let mut chosen = strongest(candidates, params.max_validators);
     let before = |candidate: &Candidate| old.get(&candidate.address).map_or(0, |member| member.power);
-    let remaining: u128 = chosen.iter().map(|c| u128::from(c.power.min(before(c)))).sum();
     let total = u128::from(old.total_power());
-    if chosen.is_empty() {
-        return Err(HeldReason::NoPower);
-    }
-    if remaining * 3 < total * 2 {
-        return Err(HeldReason::TooMuchLost);
-    }
+    let mut chosen = signers(candidates, params);
     let growth: u128 = chosen.iter().map(|c| u128::from(c.power.saturating_sub(before(c)))).sum();
     let allowed = total / 2;
     if growth > allowed {
@@ -131,7 +132,15 @@ pub fn next_set(
                 candidate.power = base + u64::try_from(wanted * allowed / growth).unwrap_or(u64::MAX);
             }
         }
-        chosen = strongest(chosen, params.max_validators);
+        // The shares have changed.
+        chosen = signers(chosen, params);
+    }
+    if chosen.is_empty() {
+        return Err(HeldReason::NoPower);
+    }
+    let remaining: u128 = chosen.iter().map(|c| u128::from(c.power.min(before(c)))).sum();
+    if remaining * 3 < total * 2 {
+        return Err(HeldReason::TooMuchLost);
     }
     set_of(&chosen).map_err(|_| HeldReason::NoPower)
 }

@@ -1,0 +1,20 @@
+//! The ledger seen from outside: whole blocks over whole chains, one file per concern.
+//!
+//! Each test's name is the rule that it checks; rules of the list of invariants carry their number. All of
+//! them drive the ledger as a node does (bytes, signature, execution) through the chain in [`kit`], which
+//! audits every block: the books balance, and what is rejected or fails leaves no other trace than it may.
+
+mod admission;
+mod delegates;
+mod epochs;
+mod evidence;
+mod golden;
+mod hosts;
+mod kit;
+mod limits;
+mod properties;
+mod robustness;
+mod transfers;
+mod unbonding;
+#[path = "../../../primitives/tests/vectors/mod.rs"]
+mod vectors;

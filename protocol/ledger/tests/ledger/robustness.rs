@@ -1,0 +1,148 @@
+//! Bytes from outside: decoded exactly, or refused with a reason; never a panic, never two spellings.
+
+use freeway_ledger::accounts::Scope;
+use freeway_ledger::{Body, Genesis, Params, Receipt, Transaction, TransactionError};
+use freeway_primitives::{Amount, BlockId, Canonical, DecodeError, Digest, Equivocation, Height, Proposal};
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use crate::kit::*;
+
+/// Every kind of transaction, signed.
+pub(crate) fn all_transactions(chain: &Chain) -> Vec<Transaction> {
+    let proposal = |block| {
+        let (height, valid_round) = (Height(3), Some(1));
+        Proposal { height, round: 2, block, valid_round, validator: host(0) }.sign(&chain.id, &vote_key(0))
+    };
+    let proposals =
+        Equivocation::of_proposals(proposal(BlockId(Digest([1; 32]))), proposal(BlockId(Digest([2; 32]))));
+    let messages = [
+        pay(address(&user(1)), Amount(123_456_789)),
+        authorise(&stranger(0), &[Scope::Spend, Scope::Lane], Height(900), Amount::fwy(2)),
+        revoke(&stranger(0)),
+        register(&stranger(1), Amount::fwy(3)),
+        update(profile(stranger(2).public())),
+        leave(),
+        deposit(Amount(1)),
+        withdraw(Amount(u128::MAX)),
+        report(chain.double_vote(0, Height(5))),
+        report(proposals),
+    ];
+    let mut signed = chain.txs(&user(0), messages);
+    signed.push(chain.tx_for(&vote_key(0), host(0), leave()));
+    signed
+}
+
+/// Bytes that were valid until somebody changed, removed or added some.
+fn mutated(valid: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
+    let edits = proptest::collection::vec((any::<Index>(), any::<u8>(), 0u8..4), 1..4);
+    (proptest::sample::select(valid), edits).prop_map(|(mut bytes, edits)| {
+        for (at, value, edit) in edits {
+            if bytes.is_empty() {
+                break;
+            }
+            let at = at.index(bytes.len());
+            match edit {
+                0 => bytes[at] = value,
+                1 => bytes[at] ^= 1 << (value % 8),
+                2 => bytes.insert(at, value),
+                _ => bytes.truncate(at),
+            }
+        }
+        bytes
+    })
+}
+
+/// Invariants 3 and 5: whatever the bytes, decoding ends, and what it accepts has no second spelling.
+fn decodes_exactly<T: Canonical + PartialEq + core::fmt::Debug>(bytes: &[u8]) {
+    if let Ok(value) = T::decode(bytes) {
+        assert_eq!(value.encode(), bytes);
+    }
+}
+
+#[test]
+fn what_is_encoded_decodes_to_itself() {
+    let chain = Chain::new(2, 2);
+    for transaction in all_transactions(&chain) {
+        let bytes = transaction.encode();
+        assert_eq!(Transaction::parse(&bytes, &chain.id), Ok(transaction.clone()));
+        assert_eq!(Body::decode(&transaction.body.encode()), Ok(transaction.body.clone()));
+        assert_eq!(transaction.verify(), Ok(()));
+        assert_eq!(transaction.hash(), Transaction::hash_of(&bytes));
+        // Neither a byte more nor one less.
+        let longer = [bytes.as_slice(), &[0]].concat();
+        assert_eq!(Transaction::parse(&longer, &chain.id).unwrap_err().code(), "malformed");
+        let shorter = &bytes[..bytes.len() - 1];
+        assert_eq!(Transaction::parse(shorter, &chain.id).unwrap_err().code(), "malformed");
+    }
+    let genesis = genesis(quick(), &[1, 2, 3], 4);
+    assert_eq!(Genesis::decode(&genesis.encode()), Ok(genesis));
+}
+
+#[test]
+fn oversized_bytes_are_refused_unread() {
+    let chain = Chain::new(1, 0);
+    let bytes = vec![0; Transaction::MAX_BYTES + 1];
+    let Err(TransactionError::Decode(DecodeError::TooLarge { actual, limit, .. })) =
+        Transaction::parse(&bytes, &chain.id)
+    else {
+        panic!("it was read")
+    };
+    assert_eq!((actual, limit), (Transaction::MAX_BYTES + 1, Transaction::MAX_BYTES));
+}
+
+/// Invariant 3: a length that promises gigabytes costs nothing.
+#[test]
+fn a_promised_length_is_not_believed() {
+    let genesis = genesis(quick(), &[1], 0);
+    let mut bytes = genesis.encode();
+    let name_length = 0..4;
+    bytes[name_length].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert!(Genesis::decode(&bytes).is_err());
+    let params = genesis.params.encode();
+    let accounts = 4 + genesis.name.as_str().len() + 8 + params.len();
+    let mut bytes = genesis.encode();
+    bytes[accounts..accounts + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert!(Genesis::decode(&bytes).is_err());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn random_bytes_are_no_reason_to_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+        let chain = Chain::new(1, 0).id;
+        let _ = Transaction::parse(&bytes, &chain);
+        decodes_exactly::<Transaction>(&bytes);
+        decodes_exactly::<Genesis>(&bytes);
+        decodes_exactly::<Equivocation>(&bytes);
+        decodes_exactly::<Receipt>(&bytes);
+        decodes_exactly::<Params>(&bytes);
+    }
+
+    #[test]
+    fn a_changed_transaction_is_refused(
+        bytes in mutated(all_transactions(&Chain::new(1, 2)).iter().map(Canonical::encode).collect()),
+    ) {
+        let chain = Chain::new(1, 2);
+        decodes_exactly::<Transaction>(&bytes);
+        let originals = all_transactions(&chain);
+        if let Ok(transaction) = Transaction::parse(&bytes, &chain.id) {
+            let untouched = originals.contains(&transaction);
+            prop_assert_eq!(transaction.verify().is_ok(), untouched);
+        }
+    }
+
+    #[test]
+    fn a_changed_proof_or_genesis_decodes_exactly_or_not_at_all(
+        proof in mutated(vec![Chain::new(1, 0).double_vote(0, Height(9)).encode()]),
+        genesis in mutated(vec![genesis(quick(), &[1, 2], 1).encode()]),
+    ) {
+        decodes_exactly::<Equivocation>(&proof);
+        decodes_exactly::<Genesis>(&genesis);
+        if let Ok(genesis) = Genesis::decode(&genesis) {
+            // Whatever it says by now: it opens a network, or says why not.
+            let _ = freeway_ledger::open(&genesis);
+        }
+    }
+}

@@ -404,7 +404,7 @@ impl Driver {
             if peer.is_foreign(now) {
                 foreign.push(*id);
             }
-            if self.swarm.behaviour().gossip.peer_score(id).is_some_and(|score| score <= GRAYLIST) {
+            if self.swarm.behaviour().gossip.peer_score(id).is_some_and(|score| score < GRAYLIST) {
                 hostile.push(*id);
             }
         }

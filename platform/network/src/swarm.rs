@@ -168,8 +168,9 @@ fn behaviour(config: &Config, key: &Keypair) -> Result<Behaviour, NetworkError> 
     })
 }
 
-/// Only faults count, nothing earns credit that could be spent on faults later. Ten invalid messages within a
-/// minute (their number is squared), or sixteen breaches of the protocol within seconds, reach [`GRAYLIST`].
+/// Only faults count, nothing earns credit that could be spent on faults later. Some ten invalid messages within
+/// a minute (their number is squared), or sixteen breaches of the protocol within seconds, lead below
+/// [`GRAYLIST`].
 /// Slowness and sharing an IP address are no faults. Silence is none either: a quiet network is a healthy one.
 fn scoring(topic: &IdentTopic) -> (PeerScoreParams, PeerScoreThresholds) {
     let faults = TopicScoreParams {

@@ -72,12 +72,20 @@ async fn a_rejected_message_stops_and_its_sender_is_banned() {
 #[tokio::test]
 async fn many_rejections_ban_without_a_report() {
     let (a, mut b, _c) = line().await;
-    for n in 0..12 {
-        a.handle.publish(vec![n]).unwrap();
-        let message = b.receive().await;
-        b.handle.verdict(message.id, message.from, Verdict::Reject);
+    for n in 0..100 {
+        // Fails once the ban has disconnected it.
+        if a.handle.publish(vec![n]).is_err() {
+            break;
+        }
+        let handle = b.handle.clone();
+        tokio::select! {
+            message = b.receive() => handle.verdict(message.id, message.from, Verdict::Reject),
+            // From the ban on, and a moment before it, nothing more of its messages is heard.
+            _ = common::counters(&handle, |counters| counters.bans > 0) => break,
+        }
     }
-    assert_eq!(b.counters(|counters| counters.bans > 0).await.rejected, 12);
+    let counters = b.counters(|counters| counters.bans > 0).await;
+    assert!((10..20).contains(&counters.rejected), "{counters:?}");
     b.without(a.id()).await;
 }
 

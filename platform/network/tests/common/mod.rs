@@ -59,9 +59,7 @@ impl Node {
 
     /// Waits until the counters satisfy `condition`.
     pub(crate) async fn counters(&self, condition: impl FnMut(&Counters) -> bool) -> Counters {
-        let mut counters = self.handle.watch_counters();
-        let found = timeout(PATIENCE, counters.wait_for(condition)).await;
-        *found.unwrap_or_else(|_| panic!("still {:#?}", self.handle.counters())).expect("a running node")
+        counters(&self.handle, condition).await
     }
 
     /// The next message.
@@ -74,4 +72,11 @@ impl Node {
 pub(crate) async fn connected(a: &Node, b: &Node) {
     a.ready(b).await;
     b.ready(a).await;
+}
+
+/// Waits until the counters satisfy `condition`.
+pub(crate) async fn counters(handle: &Handle, condition: impl FnMut(&Counters) -> bool) -> Counters {
+    let mut counters = handle.watch_counters();
+    let found = timeout(PATIENCE, counters.wait_for(condition)).await;
+    *found.unwrap_or_else(|_| panic!("still {:#?}", handle.counters())).expect("a running node")
 }

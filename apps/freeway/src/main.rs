@@ -1,3 +1,8 @@
 //! The one binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    freeway::cli::run(std::env::args_os().collect()).await
+}

@@ -173,7 +173,7 @@ pub async fn run<A: Application>(
         tokio::select! {
             // Stop first: a stopping node must not start new work.
             biased;
-            _ = stop.wait_for(|stop| *stop) => break Ok(()),
+            () = raised(&mut stop) => break Ok(()),
             message = channels.consensus.recv() => match message {
                 // The engine hangs up when its log cannot be written: what it would do next could not be
                 // remembered, so nothing more may be signed.
@@ -193,6 +193,12 @@ pub async fn run<A: Application>(
         warn!("the consensus engine did not stop in time and is abandoned");
     }
     result
+}
+
+/// Waits until the signal is raised, or its owner is gone.
+async fn raised(signal: &mut watch::Receiver<bool>) {
+    // The guard must not live across the caller's next await.
+    drop(signal.wait_for(|raised| *raised).await);
 }
 
 async fn publish(channels: &Channels<Context>, parts: Vec<PartMessage>) -> Result<(), Fatal> {

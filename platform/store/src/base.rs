@@ -105,7 +105,7 @@ impl Base {
                 cache,
             };
             let root_path = path_key(&NibblePath::from_iter([]));
-            base.root_node = base.stored_node(&root_path)?.map_or(Node::Null, |(_, node)| node);
+            base.root_node = base.stored_node(root_path.as_slice())?.map_or(Node::Null, |(_, node)| node);
             let complete = base.initialised == (height.is_some() && root.is_some());
             if !base.restoring && (!complete || digest_of(&base.root_node) != base.root) {
                 return Err(base.damaged("the root of the state is not the recorded one").into());
@@ -195,7 +195,7 @@ impl Nodes for Base {
         if let Some(node) = self.cache.as_ref().and_then(|cache| cache.get(key)) {
             return Ok(node);
         }
-        let stored = self.contain(|| self.stored_node(&path_key(key.nibble_path())))?;
+        let stored = self.contain(|| self.stored_node(path_key(key.nibble_path()).as_slice()))?;
         let (version, node) = stored.ok_or_else(|| self.damaged("a node of the state tree is missing"))?;
         if version != key.version() {
             return Err(self.damaged("a node of the state tree has another version than its parent says"));

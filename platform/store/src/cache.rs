@@ -1,6 +1,7 @@
 //! A bounded cache of decoded tree nodes in front of the database.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Mutex, PoisonError};
 
 use jmt::storage::{Node, NodeKey};
@@ -20,8 +21,38 @@ pub(crate) struct NodeCache {
 
 #[derive(Default)]
 struct Generations {
-    young: HashMap<NodeKey, Node>,
-    old: HashMap<NodeKey, Node>,
+    young: Nodes,
+    old: Nodes,
+}
+
+type Nodes = HashMap<NodeKey, Node, BuildHasherDefault<QuickHasher>>;
+
+/// A hash of a few instructions. Paths come from BLAKE3; to crowd one bucket of the map is as much work as to
+/// crowd one branch of the tree, and gains as little.
+#[derive(Default)]
+struct QuickHasher(u64);
+
+impl Hasher for QuickHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(26) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.write_u64(word as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        // The map uses the lowest and the highest bits, a product has its entropy in the highest.
+        self.0.rotate_left(26)
+    }
 }
 
 impl NodeCache {

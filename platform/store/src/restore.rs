@@ -7,13 +7,13 @@ use freeway_primitives::{Canonical, Digest, Height};
 use jmt::storage::{Node, NodeKey};
 use redb::Durability;
 
-use crate::base::{Base, GENESIS_KEY, HEIGHT_KEY, RESTORING_KEY, ROOT_KEY, clear};
+use crate::base::{Base, GENESIS_KEY, HEIGHT_KEY, RESTORING_KEY, RESULTS, ROOT_KEY, clear};
 use crate::blocks::Blocks;
 use crate::error::Health;
 use crate::layer::Layer;
 use crate::medium::{META, Session};
 use crate::proof::{MAX_DEPTH, Path, bit, inner_hash, leaf_hash};
-use crate::state::{State, write_height, write_layers};
+use crate::state::{State, merged_nodes, write_height, write_layers};
 use crate::tree::{Nodes, PLACEHOLDER, Update, key_hash};
 use crate::{BlockRecord, Chunk, Config, MAX_KEY_BYTES, MAX_VALUE_BYTES, Medium, Store, StoreError};
 
@@ -123,20 +123,21 @@ impl Restore {
             return Err(bad("it does not lead to the certified root"));
         }
         // The prefix of a snapshot is written as one version again and again, past the node cache.
-        let layer = Arc::new(Layer::new(self.height, delta, update, Vec::new(), Vec::new()));
-        self.state.database.write(Durability::Immediate, |txn| write_layers(txn, &[layer]))?;
+        let layers = [Arc::new(Layer::new(self.height, delta, update, Vec::new(), Vec::new()))];
+        let node_changes = merged_nodes(&layers);
+        self.state.database.write(Durability::Immediate, |txn| write_layers(txn, &layers, &node_changes))?;
         self.base = Base::load(&self.state.database, None)?;
         self.last = Some(last);
         self.chunks += 1;
         Ok(())
     }
 
-    /// Completes the restore with the block whose state this is. The store that comes back has no history
-    /// before it.
+    /// Completes the restore with the block whose state this is, and its results as [`Store::block_results`]
+    /// shall give them. The store that comes back has no history before it.
     ///
     /// # Errors
     /// [`RestoreError::Incomplete`] if chunks are missing, [`RestoreError::Block`] if the block is another's.
-    pub fn finish(self, block: &BlockRecord) -> Result<Store, RestoreError> {
+    pub fn finish(self, block: &BlockRecord, results: &[u8]) -> Result<Store, RestoreError> {
         if block.height != self.height {
             return Err(RestoreError::Block { expected: self.height, got: block.height });
         }
@@ -150,6 +151,7 @@ impl Restore {
         state.database.write(Durability::Immediate, |txn| {
             txn.open_table(META)?.insert(GENESIS_KEY, genesis.as_slice())?;
             txn.open_table(META)?.remove(RESTORING_KEY)?;
+            txn.open_table(RESULTS)?.insert(height.0, results)?;
             write_height(txn, height, root)
         })?;
         state.reload()?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use borsh::BorshSerialize;
 use freeway_ledger::state::Delta;
 use freeway_primitives::{Digest, Height};
 use jmt::storage::{Node, NodeKey};
@@ -15,7 +16,7 @@ use crate::cache::NodeCache;
 use crate::error::Failure;
 use crate::layer::{Layer, ReceiptRecord, Tip};
 use crate::medium::{Database, META, Opening, Session};
-use crate::tree::path_key;
+use crate::tree::{PathKey, path_key};
 use crate::{Config, MAX_KEY_BYTES, MAX_VALUE_BYTES, StoreError};
 
 /// Old receipts removed in one flush; more wait for the next.
@@ -70,7 +71,8 @@ impl State {
         let layer = Arc::new(Layer::new(Height::GENESIS, delta.clone(), update, Vec::new(), Vec::new()));
         self.database.write(Durability::Immediate, |txn| {
             txn.open_table(META)?.insert(GENESIS_KEY, genesis)?;
-            write_layers(txn, std::slice::from_ref(&layer))?;
+            let layers = std::slice::from_ref(&layer);
+            write_layers(txn, layers, &merged_nodes(layers))?;
             write_height(txn, Height::GENESIS, root)
         })?;
         self.reload()?;
@@ -116,15 +118,16 @@ impl State {
         let Some(last) = layers.last() else {
             return Ok(());
         };
+        let node_changes = merged_nodes(layers);
         self.database.write(Durability::Immediate, |txn| {
-            write_layers(txn, layers)?;
+            write_layers(txn, layers, &node_changes)?;
             prune_receipts(txn, receipts_from)?;
             write_height(txn, last.height, last.update.root)
         })?;
         tracing::debug!(height = %last.height, blocks = count, "state flushed");
-        for (key, change) in merged_nodes(layers).into_values() {
-            if let Some(node) = change {
-                self.cache.insert(key.clone(), node.clone());
+        for change in &node_changes {
+            if let Some(node) = change.node {
+                self.cache.insert(change.key.clone(), node.clone());
             }
         }
         let base = Arc::new(Base::load(&self.database, Some(Arc::clone(&self.cache)))?);
@@ -153,27 +156,41 @@ fn check_limits(delta: &Delta, receipts: &[ReceiptRecord]) -> Result<(), StoreEr
     receipts.iter().try_for_each(|receipt| check("a receipt", receipt.bytes.len(), MAX_VALUE_BYTES))
 }
 
-/// The last change of each node by consecutive layers, in the order of the disk.
-type MergedNodes<'a> = BTreeMap<Vec<u8>, (&'a NodeKey, Option<&'a Node>)>;
+/// A change of the tree on disk: the place, the node's name, and the node unless it is removed.
+pub(crate) struct NodeChange<'a> {
+    path: PathKey,
+    key: &'a NodeKey,
+    node: Option<&'a Node>,
+}
 
+/// The last change of each node by consecutive layers, in the order of the disk.
+///
 /// Nodes made and replaced within `layers` appear only with their last content: the disk never sees what lies
 /// between. A node goes where the older version of the same path was, so that hardly anything is deleted.
-fn merged_nodes(layers: &[Arc<Layer>]) -> MergedNodes<'_> {
-    let mut merged = MergedNodes::new();
-    for batch in layers.iter().flat_map(|layer| &layer.update.batches) {
-        for stale in &batch.stale_node_index_batch {
-            merged.insert(path_key(stale.node_key.nibble_path()), (&stale.node_key, None));
-        }
+pub(crate) fn merged_nodes(layers: &[Arc<Layer>]) -> Vec<NodeChange<'_>> {
+    let mut changes = Vec::new();
+    for batch in layers.iter().flat_map(|layer| &layer.update.batches).rev() {
+        // Latest first, and within a batch what was made before what it replaced.
         for (key, node) in batch.node_batch.nodes() {
             let node = if matches!(node, Node::Null) { None } else { Some(node) };
-            merged.insert(path_key(key.nibble_path()), (key, node));
+            changes.push(NodeChange { path: path_key(key.nibble_path()), key, node });
+        }
+        for stale in &batch.stale_node_index_batch {
+            let key = &stale.node_key;
+            changes.push(NodeChange { path: path_key(key.nibble_path()), key, node: None });
         }
     }
-    merged
+    changes.sort_by(|a, b| a.path.as_slice().cmp(b.path.as_slice()));
+    changes.dedup_by(|later, first| later.path.as_slice() == first.path.as_slice());
+    changes
 }
 
 /// Writes what consecutive blocks did, as if it were one block.
-pub(crate) fn write_layers(txn: &WriteTransaction, layers: &[Arc<Layer>]) -> Result<(), Failure> {
+pub(crate) fn write_layers(
+    txn: &WriteTransaction,
+    layers: &[Arc<Layer>],
+    node_changes: &[NodeChange<'_>],
+) -> Result<(), Failure> {
     let mut changes = BTreeMap::new();
     for layer in layers {
         changes.extend(layer.delta.iter());
@@ -195,10 +212,12 @@ pub(crate) fn write_layers(txn: &WriteTransaction, layers: &[Arc<Layer>]) -> Res
         }
     }
     let mut nodes = txn.open_table(NODES)?;
-    for (path, (key, change)) in merged_nodes(layers) {
-        match change {
+    let mut bytes = Vec::new();
+    for NodeChange { path, key, node } in node_changes {
+        match node {
             Some(node) => {
-                let bytes = borsh::to_vec(node).map_err(redb::StorageError::Io)?;
+                bytes.clear();
+                node.serialize(&mut bytes).map_err(redb::StorageError::Io)?;
                 nodes.insert(path.as_slice(), (key.version(), bytes.as_slice()))?;
             }
             None => {

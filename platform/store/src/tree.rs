@@ -6,6 +6,7 @@
 //! `jmt` can insert many keys at once, hashing each node of the tree once, but it removes keys only one by
 //! one. A block is therefore applied as two versions of the tree: first its removals, then its writes.
 
+use borsh::BorshSerialize;
 use freeway_ledger::state::Delta;
 use freeway_primitives::{Digest, Domain, Height};
 use jmt::storage::NibblePath;
@@ -97,17 +98,35 @@ pub(crate) fn digest_of(root: &Node) -> Digest {
     }
 }
 
+const PATH_FRAME: usize = 12;
+/// Bytes of the longest path.
+const MAX_PATH_BYTES: usize = 32;
+
 /// The place of a node on disk: its path alone, since the disk holds exactly one version of the tree.
 /// A subtree is contiguous in this order, so that one block's changes stay together.
-pub(crate) fn path_key(path: &NibblePath) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(path.num_nibbles() / 2 + 2);
-    let mut nibbles = path.nibbles().map(u8::from);
-    while let Some(high) = nibbles.next() {
-        bytes.push(high << 4 | nibbles.next().unwrap_or(0));
+#[derive(Clone, Copy)]
+pub(crate) struct PathKey {
+    bytes: [u8; MAX_PATH_BYTES + 1],
+    len: usize,
+}
+
+impl PathKey {
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.len]
     }
-    // At most 64, and needed: a path of odd length ends in a zero that is not part of it.
-    bytes.push(u8::try_from(path.num_nibbles()).unwrap_or(u8::MAX));
-    bytes
+}
+
+/// Where a node goes.
+pub(crate) fn path_key(path: &NibblePath) -> PathKey {
+    // The canonical bytes of a path: number of nibbles (8 bytes), number of bytes (4), and the bytes.
+    let mut encoded = [0; PATH_FRAME + MAX_PATH_BYTES];
+    let _ = path.serialize(&mut encoded.as_mut_slice());
+    let (nibbles, len) = (encoded[0], path.num_nibbles().div_ceil(2).min(MAX_PATH_BYTES));
+    let mut key = PathKey { bytes: [0; MAX_PATH_BYTES + 1], len: len + 1 };
+    key.bytes[..len].copy_from_slice(&encoded[PATH_FRAME..PATH_FRAME + len]);
+    // Needed: a path of odd length ends in a zero that is not part of it.
+    key.bytes[len] = nibbles;
+    key
 }
 
 /// Reads nodes of a tree other than its root. One that its parent names and that is not there is damage.
@@ -213,7 +232,7 @@ mod tests {
         #[test]
         fn different_paths_have_different_keys(a in proptest::collection::vec(0u8..16, 0..8), b in proptest::collection::vec(0u8..16, 0..8)) {
             let path = |nibbles: &[u8]| NibblePath::from_iter(nibbles.iter().map(|n| (*n).into()));
-            prop_assert_eq!(a == b, path_key(&path(&a)) == path_key(&path(&b)));
+            prop_assert_eq!(a == b, path_key(&path(&a)).as_slice() == path_key(&path(&b)).as_slice());
         }
     }
 }

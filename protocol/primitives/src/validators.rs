@@ -142,9 +142,8 @@ mod tests {
 
     #[test]
     fn a_set_that_could_not_be_built_cannot_be_read() {
-        let read = |members: &[Validator]| {
-            ValidatorSet::decode(&borsh::to_vec(&members.to_vec()).unwrap()).is_ok()
-        };
+        let read =
+            |members: &[Validator]| ValidatorSet::decode(&borsh::to_vec(&members.to_vec()).unwrap()).is_ok();
         assert!(read(&[validator(1, 9), validator(2, 5)]));
         assert!(!read(&[]), "empty");
         assert!(!read(&[validator(2, 5), validator(1, 9)]), "not in order");

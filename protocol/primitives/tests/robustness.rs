@@ -1,5 +1,7 @@
 //! Bytes from peers: decoded exactly, or refused; and what is decoded keeps its type's promises.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use freeway_primitives::{
     Address, Amount, Block, Canonical, Certificate, CertificateError, ChainId, Digest, Equivocation, Header,
     Height, MAX_TOTAL_POWER, MAX_VALIDATORS, Proposal, SecretKey, Validator, ValidatorSet, ValidatorSetError,

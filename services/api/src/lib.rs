@@ -1,1 +1,58 @@
-//! Placeholder.
+//! The HTTP interface of a node: its wire types, and a typed client.
+//!
+//! # Conventions
+//!
+//! - Addresses, digests and keys are strings, as everywhere in Freeway; heights, epochs, weights and powers are
+//!   numbers.
+//! - Amounts are strings of base units (`"12500000000"` is 12.5 FWY), so that no reader of JSON loses digits. Two
+//!   documents that people write by hand, the genesis file and the parameters, carry units instead:
+//!   `"12.5 FWY"` or `"12500000000nfwy"`, and nothing without a unit.
+//! - An error is an [`ErrorBody`]: a `code` for programs, a `message` for people, and often a `hint` that says what
+//!   to do next.
+//! - Readers ignore fields that they do not know, so that a node may be newer than its clients. What clients send,
+//!   and genesis files, must be known to the last field.
+//!
+//! # Parts
+//!
+//! | module | wire types of |
+//! |---|---|
+//! | [`status`] | the node and where its chain stands |
+//! | [`blocks`] | blocks and certificates |
+//! | [`transactions`] | transactions, on their way in and in blocks |
+//! | [`events`] | what happens on the chain, and the stream of it |
+//! | [`accounts`], [`hosts`] | who takes part |
+//! | [`parameters`], [`genesis`] | the rules, and the file that starts a network |
+//! | [`peers`], [`proofs`], [`snapshots`] | other nodes, light clients, new nodes |
+//! | [`client`] | [`Client`] |
+
+pub mod accounts;
+pub mod blocks;
+pub mod client;
+pub mod error;
+pub mod events;
+pub mod genesis;
+pub mod hosts;
+pub mod parameters;
+pub mod peers;
+pub mod proofs;
+pub mod snapshots;
+pub mod status;
+pub mod text;
+pub mod transactions;
+
+pub use accounts::{AccountView, DelegateView, QuotaView};
+pub use blocks::{BlockSummary, BlockView, BlocksView, CertificateView, HeaderView, TransactionSummary};
+pub use client::{Client, ClientError, EventStream, StreamItem};
+pub use error::{ErrorBody, ErrorDetail};
+pub use events::{BlockEvent, EventView, LaggedEvent};
+pub use genesis::{GenesisFile, GenesisFileError};
+pub use hosts::{HostSummary, HostView, HostsView, UnbondingView, ValidatorView, ValidatorsView};
+pub use parameters::ParamsView;
+pub use peers::{PeerView, PeersView};
+pub use proofs::{ProofView, ProofViewError};
+pub use snapshots::{SnapshotView, SnapshotsView};
+pub use status::{HealthView, MempoolView, SigningView, Status};
+pub use transactions::{
+    BodyView, FailureView, MessageView, OutcomeView, ReceiptView, SubmitRequest, SubmitResult, SubmitView,
+    TransactionStatus, TransactionView,
+};

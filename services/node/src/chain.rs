@@ -17,7 +17,7 @@ use bytes::Bytes;
 use freeway_consensus::parts::Opening;
 use freeway_consensus::{Application, Decided, Fatal, HeightPlan, Judged, Timing};
 use freeway_ledger::accounts;
-use freeway_ledger::epochs::{self, Clock, Phase};
+use freeway_ledger::epochs::{self, Phase};
 use freeway_ledger::{
     BlockOutcome, Body, Event, Fault, Genesis, GenesisError, Message, Params, Receipt, evidence,
 };
@@ -30,6 +30,7 @@ use tracing::{info, warn};
 
 use crate::feed::{Committed, Feed, Tip};
 use crate::mempool::Mempool;
+use crate::trail::Trail;
 
 /// Judged blocks of one height that are kept in memory.
 const MAX_CANDIDATES: usize = 32;
@@ -74,6 +75,9 @@ pub enum NodeError {
         /// The genesis file's.
         expected: ChainId,
     },
+    /// The trail of validator sets cannot be written.
+    #[error("the trail of validator sets cannot be written: {0}; check the disk and start again")]
+    Trail(std::io::Error),
     /// A stored block does not execute as it did.
     #[error("block {height} in the directory does not execute as agreed: {detail}")]
     Replay {
@@ -150,6 +154,7 @@ pub struct Chain {
     now: Now,
     durability: Durability,
     flush: Option<std::thread::JoinHandle<()>>,
+    trail: Option<Trail>,
     head: Head,
     candidates: BTreeMap<(Height, BlockId), Candidate>,
 }
@@ -194,6 +199,7 @@ impl Chain {
             now,
             durability,
             flush: None,
+            trail: None,
             head,
             candidates: BTreeMap::new(),
         };
@@ -219,6 +225,16 @@ impl Chain {
     /// The latest height.
     pub fn height(&self) -> Height {
         self.head.height
+    }
+
+    /// From now on keeps the trail of validator sets, for new nodes.
+    ///
+    /// # Errors
+    /// [`NodeError`] if it cannot be brought up to date.
+    pub fn keep_trail(&mut self, trail: Trail) -> Result<(), NodeError> {
+        trail.catch_up(&self.store)?;
+        self.trail = Some(trail);
+        Ok(())
     }
 
     /// Executes blocks that are durable but whose state is not.
@@ -264,6 +280,11 @@ impl Chain {
             silent: outcome.silent,
             params: outcome.params,
         };
+        if let Some(trail) = &self.trail
+            && phase_of(&self.head, &self.store.view())? == Phase::Switch
+        {
+            trail.catch_up(&self.store)?;
+        }
         let state = self.store.view();
         self.mempool.committed(&state, self.head.height, &included)?;
         self.candidates.retain(|(height, _), _| *height > outcome.height);
@@ -378,20 +399,21 @@ impl Chain {
     }
 }
 
+/// The phase of the head.
+fn phase_of(head: &Head, state: &StateView) -> Result<Phase, Fault> {
+    Ok(epochs::CLOCK.require(state)?.phase(head.height, &head.params.epochs))
+}
+
 /// Where the chain stands, for the feed.
 fn tip(head: &Head, state: &StateView) -> Result<Tip, Fault> {
     let clock = epochs::CLOCK.require(state)?;
-    let phase = if head.height == Height::GENESIS {
-        Phase::Sprint
-    } else {
-        clock.phase(head.height, &head.params.epochs)
-    };
+    let phase = phase_of(head, state)?;
     Ok(Tip {
         height: head.height,
         block: head.id,
         time_ms: head.time_ms,
         state_root: head.state_root,
-        clock: Clock { ..clock },
+        clock,
         phase,
     })
 }

@@ -1,1 +1,279 @@
-//! Placeholder.
+//! The configuration of a node: a TOML file in which unknown keys are errors.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use freeway_network::{PeerAddress, PeerId};
+use freeway_primitives::Address;
+use serde::{Deserialize, Serialize};
+
+/// Bytes of a configuration file; a longer one is no configuration.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {path}: {source}; make one with `freeway node init`")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// The file is longer than any configuration.
+    #[error("{0} is longer than 1 MiB; this is not a node's configuration")]
+    TooLong(PathBuf),
+    /// The file is not valid: unknown keys, wrong types.
+    #[error("{path}: {detail}")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Line, key and reason.
+        detail: String,
+    },
+}
+
+/// A node's configuration. Relative paths count from the file's folder.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeConfig {
+    /// The node's name in logs and for peers.
+    pub moniker: String,
+    /// Where the node keeps its data.
+    pub data: PathBuf,
+    /// The network's genesis file.
+    pub genesis: PathBuf,
+    /// The host that this node signs for; without one it only follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// The node's key.
+    pub key: KeyConfig,
+    /// The network of validators.
+    pub consensus: ConsensusConfig,
+    /// The network of transactions.
+    pub gossip: GossipConfig,
+    /// The HTTP interface.
+    pub rpc: RpcConfig,
+    /// What is kept on disk.
+    #[serde(default)]
+    pub store: StoreConfig,
+    /// How a new node gets the chain's state.
+    #[serde(default)]
+    pub join: JoinConfig,
+}
+
+/// Where the node's key is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyConfig {
+    /// The keystore folder.
+    pub keystore: PathBuf,
+    /// The key's name in it.
+    #[serde(default = "KeyConfig::default_name")]
+    pub name: String,
+    /// A file with the keystore's passphrase, readable by its owner only. Without it the passphrase comes from
+    /// the environment variable FREEWAY_PASSPHRASE or from the terminal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+impl KeyConfig {
+    /// The usual name of a node's key.
+    pub fn default_name() -> String {
+        "node".into()
+    }
+}
+
+/// The network of validators.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsensusConfig {
+    /// Where to listen, as IP:PORT.
+    pub listen: SocketAddr,
+    /// Validators or sentries to stay connected with, as IP:PORT.
+    #[serde(default)]
+    pub peers: Vec<SocketAddr>,
+    /// Talk to `peers` only: for a validator behind sentries.
+    #[serde(default)]
+    pub only_peers: bool,
+}
+
+/// The network of transactions.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GossipConfig {
+    /// Where to listen, as IP:PORT.
+    pub listen: SocketAddr,
+    /// Nodes to stay connected with, as HOST:PORT or ID@HOST:PORT.
+    #[serde(default)]
+    pub peers: Vec<String>,
+    /// If not empty, only nodes with these identities may connect: a private network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed: Vec<String>,
+}
+
+impl GossipConfig {
+    /// The peers, parsed.
+    ///
+    /// # Errors
+    /// If one is malformed; names it.
+    pub fn peers(&self) -> Result<Vec<PeerAddress>, String> {
+        self.peers.iter().map(|peer| peer.parse().map_err(|error| format!("gossip.peers: {error}"))).collect()
+    }
+
+    /// The allowed identities, parsed.
+    ///
+    /// # Errors
+    /// If one is malformed; names it.
+    pub fn allowed(&self) -> Result<Vec<PeerId>, String> {
+        let parse = |id: &String| {
+            id.parse().map_err(|_| format!("gossip.allowed: {id:?} is not a node identity; it starts with 12D3KooW"))
+        };
+        self.allowed.iter().map(parse).collect()
+    }
+}
+
+/// The HTTP interface.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RpcConfig {
+    /// Where to listen, as IP:PORT; port 0 takes a free one.
+    pub listen: SocketAddr,
+}
+
+/// What is kept on disk, and when it is written.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreConfig {
+    /// Memory for caches in MiB.
+    pub cache_mib: usize,
+    /// Blocks to keep; 0 keeps all.
+    pub retain_blocks: u64,
+    /// Blocks between two writes of the state. Blocks themselves are written at once.
+    pub flush_every: u64,
+    /// Epochs between two snapshots for new nodes; 0 makes none.
+    pub snapshot_every_epochs: u64,
+    /// Snapshots to keep.
+    pub snapshots: usize,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self { cache_mib: 64, retain_blocks: 0, flush_every: 16, snapshot_every_epochs: 1, snapshots: 2 }
+    }
+}
+
+/// How a new node gets the chain's state.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JoinConfig {
+    /// Nodes, as URLs, from which an empty node fetches a snapshot instead of executing every block since
+    /// genesis. None of them is trusted: everything is checked against certificates, starting from genesis.
+    pub snapshot_from: Vec<String>,
+    /// This key has never signed for this network, so an empty directory has forgotten nothing and the node
+    /// may sign at once. Never set it for a node that lost its data.
+    pub key_is_new: bool,
+}
+
+impl NodeConfig {
+    /// Reads a configuration; relative paths in the result count from the file's folder.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if it cannot be read or has an unknown or malformed key.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let read = |source| ConfigError::Read { path: path.to_owned(), source };
+        if std::fs::metadata(path).map_err(read)?.len() > MAX_FILE_BYTES {
+            return Err(ConfigError::TooLong(path.to_owned()));
+        }
+        let text = std::fs::read_to_string(path).map_err(read)?;
+        let mut config = Self::parse(&text)
+            .map_err(|detail| ConfigError::Invalid { path: path.to_owned(), detail })?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        for relative in [&mut config.data, &mut config.genesis, &mut config.key.keystore]
+            .into_iter()
+            .chain(config.key.passphrase_file.as_mut())
+        {
+            *relative = folder.join(&relative);
+        }
+        Ok(config)
+    }
+
+    /// Parses a configuration.
+    ///
+    /// # Errors
+    /// A description with line and key.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let config: Self = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+        config.gossip.peers()?;
+        config.gossip.allowed()?;
+        config.host()?;
+        if config.store.cache_mib > 1 << 20 {
+            return Err("store.cache_mib is more than a tebibyte".into());
+        }
+        if config.store.flush_every == 0 || config.store.flush_every > 1_000 {
+            return Err("store.flush_every must be from 1 to 1000".into());
+        }
+        if config.consensus.listen.port() == 0 {
+            return Err("consensus.listen needs a port: peers must know where to find this node".into());
+        }
+        Ok(config)
+    }
+
+    /// The host, parsed.
+    ///
+    /// # Errors
+    /// If it is not an address.
+    pub fn host(&self) -> Result<Option<Address>, String> {
+        self.host.as_ref().map(|host| host.parse().map_err(|error| format!("host: {error}"))).transpose()
+    }
+
+    /// The configuration as text.
+    pub fn to_toml(&self) -> String {
+        toml::to_string_pretty(self).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINIMAL: &str = r#"
+moniker = "one"
+data = "data"
+genesis = "genesis.json"
+[key]
+keystore = "keys"
+[consensus]
+listen = "127.0.0.1:27000"
+[gossip]
+listen = "127.0.0.1:0"
+[rpc]
+listen = "127.0.0.1:0"
+"#;
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let config = NodeConfig::parse(MINIMAL).unwrap();
+        let again = NodeConfig::parse(&config.to_toml()).unwrap();
+        assert_eq!(config.to_toml(), again.to_toml());
+        assert_eq!(again.key.name, "node");
+        assert_eq!(again.store.flush_every, 16);
+    }
+
+    #[test]
+    fn unknown_keys_and_bad_values_are_named() {
+        for (change, named) in [
+            (("moniker = \"one\"", "moniker = \"one\"\ncolour = 3"), "colour"),
+            (("[rpc]\n", "[rpc]\ncors = true\n"), "cors"),
+            (("27000", "270000"), "listen"),
+            (("127.0.0.1:27000", "127.0.0.1:0"), "consensus.listen"),
+            (("data = \"data\"", "data = \"data\"\nhost = \"fwy1x\""), "host"),
+            (("[rpc]\n", "[store]\nflush_every = 0\n[rpc]\n"), "flush_every"),
+        ] {
+            let text = MINIMAL.replace(change.0, change.1);
+            let error = NodeConfig::parse(&text).unwrap_err();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+}

@@ -19,9 +19,11 @@
 pub mod chain;
 pub mod config;
 pub mod feed;
+pub mod join;
 pub mod mempool;
-pub mod node;
+// pub mod node;
 pub mod submit;
+pub mod trail;
 pub mod verify;
 
 pub use chain::{Chain, Durability, NodeError};

@@ -46,7 +46,7 @@ fn a_restored_store_goes_on_like_its_source() {
         for chunk in &chunks {
             restore.add_chunk(chunk).unwrap();
         }
-        let restored = restore.finish(&block(Height(5))).unwrap();
+        let restored = restore.finish(&block(Height(5)), b"results").unwrap();
         assert_eq!(restored.view().scan(&[], None, 1000), store.view().scan(&[], None, 1000));
         let heights = (restored.state_height(), restored.block_height(), restored.oldest_block());
         assert_eq!(heights, (Height(5), Height(5), Height(5)));
@@ -90,7 +90,7 @@ fn a_bad_chunk_is_named_and_harmless() {
         assert_eq!(restore.chunks(), index as u64 + 1);
     }
     assert!(restore.add_chunk(chunks.last().unwrap()).is_err(), "after the last");
-    restore.finish(&block(Height(5))).unwrap();
+    restore.finish(&block(Height(5)), b"results").unwrap();
 }
 
 #[test]
@@ -106,11 +106,11 @@ fn an_interrupted_restore_is_recognised_and_starts_over() {
     }
     let mut restore = begin(&disk, &manifest).unwrap();
     restore.add_chunk(&chunks[0]).unwrap();
-    let error = restore.finish(&block(Height(5))).err();
+    let error = restore.finish(&block(Height(5)), b"results").err();
     assert_eq!(error, Some(RestoreError::Incomplete { chunks: 1 }));
     let mut restore = begin(&disk, &manifest).unwrap();
     chunks.iter().for_each(|chunk| restore.add_chunk(chunk).unwrap());
-    let store = restore.finish(&block(Height(5))).unwrap();
+    let store = restore.finish(&block(Height(5)), b"results").unwrap();
     assert_eq!(store.root(Height(5)), Some(manifest.root));
     drop(store);
     assert!(matches!(begin(&disk, &manifest), Err(StoreError::AlreadyInitialised)));
@@ -124,9 +124,9 @@ fn a_block_of_another_height_does_not_finish_a_restore() {
     store.flush_all().unwrap();
     let (manifest, chunks) = chunks(&store, 1000);
     assert_eq!((chunks.len(), manifest.root), (0, Digest::ZERO), "an empty state has no chunks");
-    let error = begin(&SimulatedDisk::new(), &manifest).unwrap().finish(&block(Height(2))).err();
+    let error = begin(&SimulatedDisk::new(), &manifest).unwrap().finish(&block(Height(2)), b"results").err();
     assert_eq!(error, Some(RestoreError::Block { expected: Height(1), got: Height(2) }));
-    begin(&SimulatedDisk::new(), &manifest).unwrap().finish(&block(Height(1))).unwrap();
+    begin(&SimulatedDisk::new(), &manifest).unwrap().finish(&block(Height(1)), b"results").unwrap();
 }
 
 #[test]
@@ -157,5 +157,5 @@ fn a_snapshot_shows_its_height_while_the_chain_goes_on() {
     }
     let mut restore = begin(&SimulatedDisk::new(), snapshot.manifest()).unwrap();
     chunks.iter().for_each(|chunk| restore.add_chunk(chunk).unwrap());
-    assert!(restore.finish(&block(Height(5))).is_ok());
+    assert!(restore.finish(&block(Height(5)), b"results").is_ok());
 }

@@ -46,12 +46,21 @@ fn a_double_vote_costs_a_share_of_the_collateral_and_the_place() {
 #[test]
 fn two_proposals_of_a_round_convict_as_well() {
     let mut chain = chain_at(3);
-    let proposal = |block| {
-        Proposal { height: Height(2), round: 1, block, valid_round: None, validator: host(0) }
-            .sign(&chain.id, &vote_key(0))
+    let id = chain.id;
+    let proposal = |round, block| {
+        Proposal { height: Height(2), round, block, valid_round: None, validator: host(0) }
+            .sign(&id, &vote_key(0))
     };
-    let proof = Equivocation::of_proposals(proposal(BLOCK), proposal(BlockId(Digest([2; 32]))));
-    chain.done(&chain.tx(&user(0), report(proof)));
+    let (first, second) = (proposal(1, BLOCK), proposal(1, BlockId(Digest([2; 32]))));
+    let no_proofs = [
+        Equivocation::Proposals(first.clone(), first.clone()),
+        Equivocation::Proposals(second.clone(), first.clone()),
+        Equivocation::of_proposals(first.clone(), proposal(2, BLOCK)),
+    ];
+    for proof in no_proofs {
+        acquits(&mut chain, proof, Failure::NoProof);
+    }
+    chain.done(&chain.tx(&user(0), report(Equivocation::of_proposals(second, first))));
     assert_eq!(chain.host(0).unwrap().status, Status::Removed);
 }
 

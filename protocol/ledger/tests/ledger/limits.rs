@@ -115,7 +115,8 @@ fn a_block_says_when_nothing_more_fits() {
 /// Invariant 3: parameters under which a rule has no bound, or none that helps, start no network.
 #[test]
 fn senseless_parameters_start_no_network() {
-    let refused: [(&str, fn(&mut Params)); 13] = [
+    type Change = fn(&mut Params);
+    let refused: [(&str, Change); 13] = [
         ("blocks.max_transaction_bytes", |p| p.blocks.max_transaction_bytes = 1_000),
         ("blocks.max_transaction_bytes", |p| p.blocks.max_transaction_bytes = u32::MAX),
         ("blocks.duty_reserve_bytes", |p| p.blocks.duty_reserve_bytes = p.blocks.max_transaction_bytes),

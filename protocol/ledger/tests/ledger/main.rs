@@ -4,6 +4,8 @@
 //! them drive the ledger as a node does (bytes, signature, execution) through the chain in [`kit`], which
 //! audits every block: the books balance, and what is rejected or fails leaves no other trace than it may.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod admission;
 mod delegates;
 mod epochs;

@@ -12,8 +12,8 @@ use freeway_primitives::{Digest, Domain};
 /// Longer encodings are written as a digest.
 const LONGEST_SHOWN_BYTES: usize = 400;
 const DOMAIN: Domain = Domain::new("freeway 1 golden vector");
-/// Set to 1, it makes the tests rewrite their files.
-const UPDATE: &str = "FREEWAY_UPDATE_GOLDEN";
+/// Set to 1 when the tests are built, this variable makes them rewrite their files.
+const UPDATE: Option<&str> = option_env!("FREEWAY_UPDATE_GOLDEN");
 
 /// Vectors in order.
 pub(crate) struct Vectors {
@@ -49,7 +49,7 @@ impl Vectors {
             hex(bytes)
         };
         let line = format!("{name} {shown} {derived}");
-        assert_eq!(line.split(' ').count(), 3, "a part of the vector {name} has spaces or is empty");
+        assert_eq!(line.split_whitespace().count(), 3, "a part of the vector {name} is empty or has spaces");
         assert!(!self.lines.contains(&line), "the vector {name} is there already");
         self.lines.push(line);
     }
@@ -57,7 +57,7 @@ impl Vectors {
     /// Compares with the file.
     pub(crate) fn check(self) {
         let text = self.lines.join("\n") + "\n";
-        if std::env::var(UPDATE).is_ok_and(|value| value == "1") {
+        if UPDATE == Some("1") {
             std::fs::write(&self.path, text).unwrap();
             return;
         }
@@ -72,8 +72,8 @@ impl Vectors {
         panic!(
             "golden vectors differ at line {}\n  file: {}\n  now:  {}\n\
              A changed vector is a protocol change: old nodes no longer understand new ones, and old signatures \
-             no longer verify. A new line at its place is not. If that is meant:\n  \
-             {UPDATE}=1 cargo test -p {} golden",
+             no longer verify; a vector that was only added is none. If that is meant:\n  \
+             FREEWAY_UPDATE_GOLDEN=1 cargo test -p {} golden",
             at + 1,
             known.get(at).unwrap_or(&none),
             self.lines.get(at).map_or(none, String::as_str),

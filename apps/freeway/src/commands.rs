@@ -1,0 +1,15 @@
+//! The subcommands: one file each, with its options, what it does, and the results that it prints.
+
+pub mod account;
+pub mod block;
+pub mod completions;
+pub mod delegate;
+pub mod genesis;
+pub mod host;
+pub mod keys;
+pub mod node;
+pub mod send;
+pub mod status;
+mod submit;
+pub mod transaction;
+pub mod up;

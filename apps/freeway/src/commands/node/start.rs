@@ -1,0 +1,154 @@
+//! `freeway node start`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use freeway_api::genesis::GenesisFile;
+use freeway_ledger::Genesis;
+use freeway_node::NodeConfig;
+use freeway_node::node::{self, Ready};
+use freeway_primitives::SecretKey;
+use serde::Serialize;
+use tokio::io::AsyncReadExt;
+use tokio::sync::{oneshot, watch};
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::Context;
+use crate::files::read_bounded;
+use crate::hints::Problem;
+use crate::keystore::{Keystore, PassphraseSource};
+use crate::output::{Page, Show};
+
+/// How long a node may take until it listens; opening a large store takes a while.
+pub(crate) const READY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Largest genesis file that is read.
+const MAX_GENESIS_BYTES: u64 = 64 << 20;
+/// What is logged unless RUST_LOG says otherwise: our own steps, others' warnings.
+const DEFAULT_LOG: &str = "warn,freeway=info,freeway_node=info,freeway_consensus=info,freeway_store=info,freeway_network=info";
+
+/// Options of `freeway node start`.
+#[derive(Debug, Args)]
+pub(super) struct Start {
+    /// The node's configuration, as `freeway node init` writes it.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+
+    /// How the log on stderr is written. What is logged follows RUST_LOG.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+
+    /// Stop when standard input closes: for a parent process that must not leave nodes behind.
+    #[arg(long)]
+    stop_with_parent: bool,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Printed once the node listens.
+#[derive(Debug, Serialize)]
+struct Listening {
+    ready: bool,
+    rpc: String,
+    peer: String,
+    chain: String,
+}
+
+impl Show for Listening {
+    fn show(&self, page: &mut Page) {
+        page.fields([
+            ("node", self.rpc.clone()),
+            ("peer", self.peer.clone()),
+            ("chain", self.chain.clone()),
+        ]);
+    }
+}
+
+impl Start {
+    pub(super) async fn run(self, context: &Context) -> Result<(), Problem> {
+        start_log(self.log_format);
+        let config = NodeConfig::load(&self.config)
+            .map_err(|error| Problem::told("invalid_config", error).or_hint("correct the file and start again"))?;
+        let genesis = read_genesis(&config.genesis)?;
+        let key = unlock(&config, context)?;
+        let chain = genesis.chain().to_string();
+
+        let (stop, stopped) = watch::channel(false);
+        let with_parent = self.stop_with_parent;
+        tokio::spawn(async move {
+            asked_to_stop(with_parent).await;
+            stop.send_replace(true);
+            // A second request does not wait for order.
+            asked_to_stop(false).await;
+            std::process::exit(130);
+        });
+        let (ready, listening) = oneshot::channel::<Ready>();
+        let output = context.output();
+        let announce = async move {
+            let Ok(ready) = listening.await else { return Ok(()) };
+            output.result(&Listening {
+                ready: true,
+                rpc: format!("http://{}", ready.rpc),
+                peer: ready.peer,
+                chain,
+            })
+        };
+        let (run, announced) = tokio::join!(node::run(config, genesis, key, ready, stopped), announce);
+        run.map_err(|error| Problem::told("node_stopped", error).or_hint("see the log above for what led to it"))?;
+        announced
+    }
+}
+
+fn start_log(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+/// Reads and checks a genesis file.
+pub(crate) fn read_genesis(path: &Path) -> Result<Genesis, Problem> {
+    let bytes = read_bounded(path, MAX_GENESIS_BYTES)?;
+    let told = |error: &dyn std::fmt::Display| {
+        Problem::told("invalid_genesis", format!("{}: {error}", path.display()))
+            .or_hint("make one with `freeway genesis new`; `freeway genesis show FILE` checks it")
+    };
+    let text = String::from_utf8(bytes).map_err(|error| told(&error))?;
+    let file = GenesisFile::from_json(&text).map_err(|error| told(&error))?;
+    file.build().map_err(|error| told(&error))
+}
+
+fn unlock(config: &NodeConfig, context: &Context) -> Result<SecretKey, Problem> {
+    let keystore = Keystore::open(&config.key.keystore)?;
+    keystore.entry(&config.key.name)?;
+    let file = context.global().passphrase_file.clone().or_else(|| config.key.passphrase_file.clone());
+    let source = PassphraseSource::of_process(file)?;
+    let passphrase = source.existing(&format!("Passphrase of {}", config.key.name))?;
+    Ok(keystore.unlock(&config.key.name, &passphrase)?)
+}
+
+/// Waits for Ctrl-C, a termination signal, or, if asked, the end of standard input.
+async fn asked_to_stop(with_parent: bool) {
+    let parent_gone = async {
+        if !with_parent {
+            return std::future::pending().await;
+        }
+        let mut stdin = tokio::io::stdin();
+        let mut buffer = [0; 64];
+        // Whatever the parent writes means nothing; only the end does.
+        while stdin.read(&mut buffer).await.is_ok_and(|count| count > 0) {}
+    };
+    tokio::select! {
+        () = crate::signals::stop() => {}
+        () = parent_gone => {}
+    }
+}

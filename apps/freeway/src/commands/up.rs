@@ -1,0 +1,152 @@
+//! `freeway up`: a whole network on this machine, one process for each host.
+
+mod children;
+mod layout;
+mod live;
+mod ports;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use freeway_api::Client;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::cli::Context;
+use crate::hints::Problem;
+use crate::output::{Output, Page, Show};
+use children::Children;
+use layout::Layout;
+
+/// The most hosts on one machine.
+const MAX_HOSTS: usize = 20;
+/// How long the network may take until it decides its first block.
+const FIRST_BLOCK_TIMEOUT: Duration = Duration::from_secs(90);
+/// How often a waiting `up` looks whether the network has begun.
+const LOOK: Duration = Duration::from_millis(100);
+
+const EXAMPLES: &str = "\
+Examples:
+  freeway up                      four hosts in the default directory; Ctrl-C stops them
+  freeway up --dir /tmp/net       the same, elsewhere; a second start goes on from its data
+  freeway up --fresh              throw away what is there and begin anew
+  freeway up --json | head -1     one line for scripts once the network decides blocks
+
+While it runs, in another terminal:
+  freeway status --watch
+  freeway send --from developer host-1 5";
+
+/// Options of `freeway up`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Up {
+    /// How many hosts; each is a process of its own. An existing network keeps its number.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MAX_HOSTS as i64))]
+    hosts: Option<u16>,
+
+    /// Begin anew: delete the network in the directory first.
+    #[arg(long)]
+    fresh: bool,
+
+    /// First of the ports for HTTP, one for each host [default: free ones].
+    #[arg(long, value_name = "PORT")]
+    rpc_port: Option<u16>,
+
+    /// Start a host again when its process ends by itself.
+    #[arg(long)]
+    restart: bool,
+}
+
+/// Printed once the network decides blocks.
+#[derive(Debug, Serialize)]
+struct Ready {
+    ready: bool,
+    dir: PathBuf,
+    rpc: Vec<String>,
+    pids: Vec<u32>,
+    chain: String,
+    height: u64,
+}
+
+impl Show for Ready {
+    fn show(&self, page: &mut Page) {
+        page.line(format!("The network is up, at height {}.", self.height));
+        page.gap();
+        let mut fields = vec![("directory", self.dir.display().to_string()), ("chain", self.chain.clone())];
+        for (rpc, pid) in self.rpc.iter().zip(&self.pids) {
+            fields.push(("host", format!("{rpc}  (process {pid})")));
+        }
+        fields.push(("API", format!("{}/openapi.json", self.rpc[0])));
+        page.fields(fields);
+        page.gap();
+        page.line("Ctrl-C stops it; the next `freeway up` goes on from here.");
+    }
+}
+
+impl Up {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// [`Problem`] says what failed and what to do.
+    pub async fn run(self, context: &Context) -> Result<(), Problem> {
+        let output = context.output();
+        let layout = Layout::open(context.directory()?)?;
+        if self.fresh {
+            layout.clear()?;
+        }
+        let network = layout.network(self.hosts.map(usize::from), self.rpc_port, &output)?;
+        let mut children = Children::start(&network, self.restart)?;
+        let result = tokio::select! {
+            result = serve(&mut children, &layout, &network, output) => result,
+            () = crate::signals::stop() => Ok(()),
+        };
+        output.note("stopping");
+        children.stop().await;
+        layout.forget_running();
+        result
+    }
+}
+
+/// Waits until the network decides blocks, says so, and shows its state until it fails.
+async fn serve(
+    children: &mut Children,
+    layout: &Layout,
+    network: &layout::Network,
+    output: Output,
+) -> Result<(), Problem> {
+    let rpc = children.all_listen().await?;
+    let client = Client::new(&rpc[0]).map_err(|error| Problem::told("defect", error))?;
+    let height = first_block(&client, children).await?;
+    let pids = children.pids();
+    layout.announce(&rpc, &pids, &network.chain)?;
+    let ready = Ready {
+        ready: true,
+        dir: layout.directory().to_owned(),
+        rpc: rpc.clone(),
+        pids,
+        chain: network.chain.clone(),
+        height,
+    };
+    output.result(&ready)?;
+    live::follow(children, layout, &rpc, network, output).await
+}
+
+/// The height once a block was decided in this run.
+async fn first_block(client: &Client, children: &mut Children) -> Result<u64, Problem> {
+    let deadline = Instant::now() + FIRST_BLOCK_TIMEOUT;
+    let mut tick = tokio::time::interval(LOOK);
+    let mut start = None;
+    while Instant::now() < deadline {
+        tick.tick().await;
+        children.check_all_alive()?;
+        // A node that is just starting may not answer yet.
+        let Ok(status) = client.status().await else { continue };
+        let begun = *start.get_or_insert(status.height);
+        if status.height > begun || (begun == 0 && status.height > 0) {
+            return Ok(status.height);
+        }
+    }
+    Err(Problem::new("no_block", format!("no block was decided within {} s", FIRST_BLOCK_TIMEOUT.as_secs()))
+        .hint("look into the hosts' node.log files in the directory; the machine may be overloaded"))
+}

@@ -1,0 +1,308 @@
+//! The directory of a local network.
+//!
+//! ```text
+//! genesis.json     what defines the network
+//! network.json     where it can be reached, while it runs
+//! passphrase       opens the keys below; made at random, readable by the owner only
+//! keys/            the accounts: developer, host-1, host-2, ...
+//! host-1/          a node: node.toml, keys/, data/, node.log
+//! up.lock          held by the running `freeway up`
+//! ```
+//!
+//! The keys are encrypted, but their passphrase lies beside them, because a local network must start without
+//! asking: whoever can read the directory can use them. Accounts that matter belong into a keystore whose
+//! passphrase is somewhere else.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use freeway_api::genesis::GenesisFile;
+use freeway_ledger::{Genesis, GenesisAccount, GenesisHost, Preset, Text};
+use freeway_node::NodeConfig;
+use freeway_node::config::{ConsensusConfig, GossipConfig, JoinConfig, KeyConfig, RpcConfig, StoreConfig};
+use freeway_primitives::{Address, Amount, SecretKey};
+
+use super::ports::Ports;
+use crate::commands::node::read_genesis;
+use crate::hints::Problem;
+use crate::keystore::{DerivationPath, KdfParams, KeyName, Keystore, Mnemonic, Passphrase, PassphraseSource};
+use crate::network_file::NetworkFile;
+use crate::output::Output;
+
+/// Hosts of a new network unless told otherwise.
+const DEFAULT_HOSTS: usize = 4;
+/// Each host's power until it proves its compute.
+const WEIGHT: u64 = 1_000;
+const HOST_BALANCE: Amount = Amount::fwy(10_000);
+const HOST_COLLATERAL: Amount = Amount::fwy(100);
+const DEVELOPER_BALANCE: Amount = Amount::fwy(1_000_000);
+/// The account that people play with.
+pub(super) const DEVELOPER: &str = "developer";
+
+/// The directory, held against other runs of `up`.
+#[derive(Debug)]
+pub(super) struct Layout {
+    directory: PathBuf,
+    _lock: File,
+}
+
+/// A network that is ready to start.
+#[derive(Debug)]
+pub(super) struct Network {
+    /// Its identity.
+    pub(super) chain: String,
+    /// Its hosts' names and configuration files.
+    pub(super) hosts: Vec<(String, PathBuf)>,
+}
+
+impl Layout {
+    /// Opens or makes the directory and takes its lock.
+    pub(super) fn open(directory: PathBuf) -> Result<Self, Problem> {
+        std::fs::create_dir_all(&directory).map_err(|error| Problem::file("make", &directory, error))?;
+        let directory =
+            directory.canonicalize().map_err(|error| Problem::file("find", &directory, error))?;
+        let path = directory.join("up.lock");
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|error| Problem::file("write", &path, error))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { directory, _lock: lock }),
+            Err(TryLockError::WouldBlock) => {
+                Err(Problem::new("running", format!("a network is running in {} already", directory.display()))
+                    .hint("see it with `freeway status`, stop it there with Ctrl-C, or choose another --dir"))
+            }
+            Err(TryLockError::Error(error)) => Err(Problem::file("lock", &path, error)),
+        }
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// Deletes the network, and nothing that `up` did not make.
+    pub(super) fn clear(&self) -> Result<(), Problem> {
+        let remove = |path: PathBuf| {
+            let result = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+            match result {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(Problem::file("remove", &path, error))
+                }
+                _ => Ok(()),
+            }
+        };
+        // The genesis goes last: with it, a half-finished clearing is still recognised as a network.
+        for (name, path) in self.host_folders()? {
+            if path.join("node.toml").exists() {
+                remove(path)?;
+                remove(self.path("keys").join(format!("{name}.json")))?;
+            }
+        }
+        remove(self.path("keys").join(format!("{DEVELOPER}.json")))?;
+        for name in ["network.json", "passphrase", "genesis.json"] {
+            remove(self.path(name))?;
+        }
+        Ok(())
+    }
+
+    fn host_folders(&self) -> Result<Vec<(String, PathBuf)>, Problem> {
+        let entries =
+            std::fs::read_dir(&self.directory).map_err(|error| Problem::file("read", &self.directory, error))?;
+        let mut found: Vec<(usize, String, PathBuf)> = entries
+            .filter_map(|entry| {
+                let entry = entry.ok()?;
+                let name = entry.file_name().into_string().ok()?;
+                let number = name.strip_prefix("host-")?.parse().ok()?;
+                Some((number, name, entry.path()))
+            })
+            .collect();
+        found.sort();
+        Ok(found.into_iter().map(|(_, name, path)| (name, path)).collect())
+    }
+
+    /// The network in the directory, made if there is none, with ports that are free now.
+    pub(super) fn network(
+        &self,
+        hosts: Option<usize>,
+        rpc_port: Option<u16>,
+        output: &Output,
+    ) -> Result<Network, Problem> {
+        if !self.path("genesis.json").exists() {
+            let count = hosts.unwrap_or(DEFAULT_HOSTS);
+            output.note(format!("making a network of {count} hosts in {}", self.directory.display()));
+            self.make(count)?;
+        }
+        let genesis = read_genesis(&self.path("genesis.json"))?;
+        let folders = self.host_folders()?;
+        if folders.len() != genesis.hosts.len() || hosts.is_some_and(|count| count != folders.len()) {
+            let (here, named) = (folders.len(), genesis.hosts.len());
+            let message = match hosts {
+                Some(count) if here == named => format!("the network here has {here} hosts, not {count}"),
+                _ => format!("there are {here} folders of hosts, but the genesis names {named}"),
+            };
+            return Err(Problem::new("other_network", message)
+                .hint("leave out --hosts to go on with it, choose another --dir, or begin anew with --fresh"));
+        }
+        let configs = self.assign_ports(&folders, rpc_port)?;
+        Ok(Network { chain: genesis.chain().to_string(), hosts: configs })
+    }
+
+    /// Makes keys, genesis and folders. The genesis is written last: it is what says that all is there.
+    fn make(&self, count: usize) -> Result<(), Problem> {
+        self.clear()?;
+        let passphrase = self.make_passphrase()?;
+        let accounts = Keystore::open(self.path("keys"))?;
+        let developer = new_key(&accounts, DEVELOPER, &passphrase)?;
+        let mut genesis = Genesis {
+            name: text("local")?,
+            time_ms: now_ms(),
+            params: Preset::Local.params(),
+            accounts: vec![GenesisAccount {
+                address: Address::of(&developer.public()),
+                balance: DEVELOPER_BALANCE,
+            }],
+            hosts: Vec::new(),
+        };
+        for number in 1..=count {
+            let name = format!("host-{number}");
+            let address = Address::of(&new_key(&accounts, &name, &passphrase)?.public());
+            let folder = self.path(&name);
+            std::fs::create_dir_all(&folder).map_err(|error| Problem::file("make", &folder, error))?;
+            let node = new_key(&Keystore::open(folder.join("keys"))?, &KeyConfig::default_name(), &passphrase)?;
+            genesis.accounts.push(GenesisAccount { address, balance: HOST_BALANCE });
+            genesis.hosts.push(GenesisHost {
+                address,
+                consensus_key: node.public(),
+                weight: WEIGHT,
+                collateral: HOST_COLLATERAL,
+                operator: text(&name)?,
+                region: text("local")?,
+                endpoints: Vec::new(),
+            });
+            let config = local_config(&name, address);
+            write(&folder.join("node.toml"), config.to_toml().as_bytes())?;
+        }
+        write(&self.path("genesis.json"), GenesisFile::from(&genesis).to_json().as_bytes())
+    }
+
+    fn make_passphrase(&self) -> Result<Passphrase, Problem> {
+        let mut random = [0; 32];
+        getrandom::fill(&mut random)
+            .map_err(|error| Problem::new("randomness", format!("the system gives no randomness: {error}")))?;
+        let path = self.path("passphrase");
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&path).map_err(|error| Problem::file("write", &path, error))?;
+        writeln!(file, "{}", hex::encode(random)).map_err(|error| Problem::file("write", &path, error))?;
+        Ok(PassphraseSource::File(path).existing("")?)
+    }
+
+    /// Gives every host free ports, the old ones where they still are.
+    fn assign_ports(
+        &self,
+        folders: &[(String, PathBuf)],
+        rpc_port: Option<u16>,
+    ) -> Result<Vec<(String, PathBuf)>, Problem> {
+        let seed = folders.len() as u64 ^ self.directory.as_os_str().len() as u64 ^ u64::from(std::process::id());
+        let mut ports = Ports::new(seed.wrapping_mul(131));
+        let mut configs = Vec::new();
+        for (at, (name, folder)) in folders.iter().enumerate() {
+            let path = folder.join("node.toml");
+            let text = std::fs::read_to_string(&path).map_err(|error| Problem::file("read", &path, error))?;
+            let mut config = NodeConfig::parse(&text).map_err(|error| {
+                Problem::told("invalid_config", format!("{}: {error}", path.display()))
+                    .or_hint("correct the file, or begin anew with --fresh")
+            })?;
+            let old = |address: std::net::SocketAddr| Some(address.port()).filter(|port| *port > 1_024);
+            config.rpc.listen = match rpc_port {
+                Some(first) => ports.exactly(first.saturating_add(at as u16))?,
+                None => ports.prefer(old(config.rpc.listen))?,
+            };
+            config.consensus.listen = ports.prefer(old(config.consensus.listen))?;
+            config.gossip.listen = ports.prefer(old(config.gossip.listen))?;
+            configs.push((name.clone(), path, config));
+        }
+        let consensus: Vec<_> = configs.iter().map(|(_, _, config)| config.consensus.listen).collect();
+        let gossip: Vec<_> = configs.iter().map(|(_, _, config)| config.gossip.listen.to_string()).collect();
+        for (at, (_, path, config)) in configs.iter_mut().enumerate() {
+            config.consensus.peers = others(&consensus, at);
+            config.gossip.peers = others(&gossip, at);
+            write(path, config.to_toml().as_bytes())?;
+        }
+        Ok(configs.into_iter().map(|(name, path, _)| (name, path)).collect())
+    }
+
+    /// Tells other commands where the network is.
+    pub(super) fn announce(&self, rpc: &[String], pids: &[u32], chain: &str) -> Result<(), Problem> {
+        let file = NetworkFile { rpc: rpc.to_vec(), pids: pids.to_vec(), chain: chain.to_owned() };
+        let json = serde_json::to_vec_pretty(&file)
+            .map_err(|error| Problem::new("defect", format!("the network file cannot be written: {error}")))?;
+        write(&NetworkFile::path_in(&self.directory), &json)
+    }
+
+    /// The network runs no more. That the file cannot be removed is no reason to fail then.
+    pub(super) fn forget_running(&self) {
+        let _ = std::fs::remove_file(NetworkFile::path_in(&self.directory));
+    }
+}
+
+fn others<T: Clone>(all: &[T], own: usize) -> Vec<T> {
+    all.iter().enumerate().filter(|(at, _)| *at != own).map(|(_, one)| one.clone()).collect()
+}
+
+fn local_config(name: &str, host: Address) -> NodeConfig {
+    // Replaced by free ports before every start; the engine asks for one that is not 0.
+    let unset = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+    NodeConfig {
+        moniker: name.to_owned(),
+        data: "data".into(),
+        genesis: "../genesis.json".into(),
+        host: Some(host.to_string()),
+        key: KeyConfig {
+            keystore: "keys".into(),
+            name: KeyConfig::default_name(),
+            passphrase_file: Some("../passphrase".into()),
+        },
+        consensus: ConsensusConfig { listen: unset, peers: Vec::new(), only_peers: false },
+        gossip: GossipConfig { listen: unset, peers: Vec::new(), allowed: Vec::new() },
+        rpc: RpcConfig { listen: unset },
+        store: StoreConfig { cache_mib: 16, ..StoreConfig::default() },
+        join: JoinConfig { snapshot_from: Vec::new(), key_is_new: true },
+    }
+}
+
+/// The passphrase has 256 random bits: stretching would add nothing but time.
+fn new_key(keystore: &Keystore, name: &str, passphrase: &Passphrase) -> Result<SecretKey, Problem> {
+    let kdf = KdfParams::new(4, 8, 1).map_err(|error| Problem::new("defect", error.to_string()))?;
+    let path = DerivationPath::default();
+    let key = Mnemonic::generate()?.key(None, &path);
+    let name: KeyName = name.parse().map_err(|error| Problem::told("invalid_name", error))?;
+    keystore.create(&name, &key, Some(&path), passphrase, kdf)?;
+    Ok(key)
+}
+
+fn text(text: &str) -> Result<Text, Problem> {
+    Text::new(text).map_err(|error| Problem::new("defect", error.to_string()))
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
+}
+
+/// Replaces a file as a whole.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
+    let temporary = path.with_extension("new");
+    std::fs::write(&temporary, bytes)
+        .and_then(|()| std::fs::rename(&temporary, path))
+        .map_err(|error| Problem::file("write", path, error))
+}

@@ -1,0 +1,75 @@
+//! The line that shows how the network is doing.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use freeway_api::Client;
+use tokio::time::Instant;
+
+use super::children::Children;
+use super::layout::{Layout, Network};
+use crate::hints::Problem;
+use crate::output::Output;
+
+/// How often the line is renewed.
+const RENEW: Duration = Duration::from_millis(500);
+/// Renewals over which the pace is measured.
+const WINDOW: usize = 20;
+
+/// Shows the state of the network until no host is left.
+pub(super) async fn follow(
+    children: &mut Children,
+    layout: &Layout,
+    rpc: &[String],
+    network: &Network,
+    output: Output,
+) -> Result<(), Problem> {
+    let clients: Vec<Client> = rpc.iter().filter_map(|url| Client::new(url).ok()).collect();
+    let mut progress = output.progress();
+    let mut tick = tokio::time::interval(RENEW);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut seen: VecDeque<(Instant, u64)> = VecDeque::new();
+    loop {
+        tokio::select! {
+            ended = children.next_end() => {
+                let problem = ended?;
+                progress.set("");
+                output.note(&problem);
+                // A host that was started again has another process.
+                layout.announce(rpc, &children.pids(), &network.chain)?;
+            }
+            _ = tick.tick() => {
+                // Any host that answers will do.
+                let mut status = None;
+                for client in &clients {
+                    if let Ok(answer) = client.status().await {
+                        status = Some(answer);
+                        break;
+                    }
+                }
+                let Some(status) = status else {
+                    progress.set("no host answers");
+                    continue;
+                };
+                seen.push_back((Instant::now(), status.height));
+                if seen.len() > WINDOW {
+                    seen.pop_front();
+                }
+                let pace = match (seen.front(), seen.back()) {
+                    (Some((from, low)), Some((to, high))) if to > from => {
+                        (high.saturating_sub(*low)) as f64 / (*to - *from).as_secs_f64()
+                    }
+                    _ => 0.0,
+                };
+                progress.set(format!(
+                    "height {}  epoch {} {}  {pace:.1} blocks/s  {} waiting  {} hosts",
+                    status.height,
+                    status.epoch,
+                    status.phase,
+                    status.mempool.transactions,
+                    status.hosts.len(),
+                ));
+            }
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! The encodings of everything that the ledger hashes, signs or leaves behind, frozen in `golden.txt`.
+
+use std::fmt::Debug;
+use std::path::Path;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use freeway_ledger::epochs::{HeldReason, Phase};
+use freeway_ledger::{
+    Event, Failure, Outcome, Preset, Receipt, accounts, epochs, evidence, hosts, open, receipts_root,
+};
+use freeway_primitives::{Address, Amount, Canonical, Digest, Epoch, Height, PublicKey};
+
+use crate::kit::*;
+use crate::robustness::all_transactions;
+use crate::vectors::{Vectors, hex};
+
+const HOST: Address = Address([0xa1; 32]);
+const KEY: PublicKey = PublicKey([0xb2; 32]);
+const AMOUNT: Amount = Amount(0x0102_0304_0506);
+const HEIGHT: Height = Height(0x0708);
+
+/// The variant's name.
+fn name(value: &impl Debug) -> String {
+    let text = format!("{value:?}");
+    text.split([' ', '(', '{']).next().unwrap_or_default().to_lowercase()
+}
+
+/// Adds every variant of an enum, and checks that `all` are all: no larger tag decodes.
+fn variants<T>(vectors: &mut Vectors, kind: &str, all: &[T])
+where
+    T: BorshSerialize + BorshDeserialize + Debug + PartialEq,
+{
+    for (value, tag) in all.iter().zip(0u8..) {
+        let bytes = borsh::to_vec(value).unwrap();
+        assert_eq!(bytes[0], tag, "the variants of {kind} are not in their order");
+        assert_eq!(borsh::from_slice::<T>(&bytes).as_ref().ok(), Some(value));
+        vectors.add(format!("{kind}.{}", name(value)), &bytes);
+    }
+    let next = borsh::from_slice::<T>(&[all.len() as u8]);
+    let reason = next.map_err(|error| error.to_string()).unwrap_err();
+    assert!(reason.contains("variant"), "{kind} has a variant without a vector: {reason}");
+}
+
+fn genesis_and_parameters(vectors: &mut Vectors) {
+    for preset in Preset::ALL {
+        let params = preset.params();
+        vectors.add(format!("params.{}", preset.name()), &params.encode());
+        let genesis = genesis(params, &[WEIGHT, 2 * WEIGHT], 2);
+        vectors.add_with(format!("genesis.{}", preset.name()), &genesis.encode(), genesis.chain());
+        let (state, validators) = open(&genesis).unwrap();
+        let state: Vec<u8> = borsh::to_vec(&state).unwrap();
+        vectors.add_with(format!("genesis-state.{}", preset.name()), &state, validators.digest());
+    }
+}
+
+fn transactions(vectors: &mut Vectors) {
+    let chain = Chain::new(2, 2);
+    let names = [
+        "transfer",
+        "authorise",
+        "revoke",
+        "register",
+        "update",
+        "leave",
+        "deposit",
+        "withdraw",
+        "report-votes",
+        "report-proposals",
+        "by-delegate",
+    ];
+    let all = all_transactions(&chain);
+    assert_eq!(all.len(), names.len());
+    for (name, transaction) in names.iter().zip(&all) {
+        vectors.add_with(format!("transaction.{name}"), &transaction.encode(), transaction.hash());
+        let (digest, signature) = (transaction.signature_item().message, hex(&transaction.signature.0));
+        vectors.add_with(format!("signed.{name}"), digest.as_bytes(), signature);
+    }
+}
+
+/// Every message, so that none is without a transaction above.
+fn messages(vectors: &mut Vectors) {
+    let chain = Chain::new(2, 2);
+    let (mut of_accounts, mut of_hosts, mut of_evidence) = (vec![], vec![], vec![]);
+    for transaction in all_transactions(&chain) {
+        use freeway_ledger::Message::{Accounts, Evidence, Hosts};
+        match transaction.body.message {
+            Accounts(message) => of_accounts.push(message),
+            Hosts(message) => of_hosts.push(message),
+            Evidence(message) => of_evidence.push(message),
+        }
+    }
+    // The last of each is a further transaction of a known kind.
+    of_hosts.pop();
+    of_evidence.pop();
+    variants(vectors, "accounts.message", &of_accounts);
+    variants(vectors, "hosts.message", &of_hosts);
+    variants(vectors, "evidence.message", &of_evidence);
+}
+
+fn account_events() -> Vec<accounts::Event> {
+    use accounts::Event::{Authorised, Revoked, Transferred};
+    vec![
+        Transferred { from: HOST, to: Address([0xa2; 32]), amount: AMOUNT },
+        Authorised { account: HOST, key: KEY },
+        Revoked { account: HOST, key: KEY },
+    ]
+}
+
+fn host_events() -> Vec<hosts::Event> {
+    use hosts::Event::{Deposited, Leaving, Left, Registered, Returned, Slashed, Unbonding, Updated};
+    vec![
+        Registered { host: HOST },
+        Updated { host: HOST },
+        Leaving { host: HOST },
+        Left { host: HOST },
+        Deposited { host: HOST, amount: AMOUNT },
+        Unbonding { host: HOST, amount: AMOUNT, free_at: HEIGHT },
+        Returned { host: HOST, amount: AMOUNT },
+        Slashed { host: HOST, amount: AMOUNT },
+    ]
+}
+
+fn events(vectors: &mut Vectors) {
+    use epochs::Event::{PhaseStarted, SwitchHeld, Switched};
+    let epoch = Epoch(9);
+    let of_epochs = [
+        PhaseStarted { epoch, phase: Phase::Challenge },
+        Switched { epoch, validators: 4, power: 400 },
+        SwitchHeld { epoch, reason: HeldReason::TooMuchLost },
+    ];
+    let of_evidence = [evidence::Event::Convicted { host: HOST, height: HEIGHT, penalty: AMOUNT }];
+    let all = [
+        Event::Accounts(account_events().remove(0)),
+        Event::Hosts(host_events().remove(0)),
+        Event::Epochs(of_epochs[0].clone()),
+        Event::Evidence(of_evidence[0].clone()),
+    ];
+    variants(vectors, "event", &all);
+    variants(vectors, "accounts.event", &account_events());
+    variants(vectors, "hosts.event", &host_events());
+    variants(vectors, "epochs.event", &of_epochs);
+    variants(vectors, "evidence.event", &of_evidence);
+    use Phase::{Challenge, CommitGrace, Serve, Sprint, Switch, Verify};
+    variants(vectors, "phase", &[Sprint, CommitGrace, Challenge, Verify, Serve, Switch]);
+    variants(vectors, "held-reason", &[HeldReason::NoPower, HeldReason::TooMuchLost]);
+}
+
+fn failures(vectors: &mut Vectors) {
+    let of_accounts = [
+        accounts::Failure::InsufficientBalance { available: AMOUNT, needed: Amount(1) },
+        accounts::Failure::ZeroAmount,
+        accounts::Failure::BelowMinimum { least: AMOUNT },
+        accounts::Failure::TooManyDelegates { limit: 64 },
+        accounts::Failure::InvalidDelegation,
+        accounts::Failure::UnknownDelegate,
+    ];
+    let of_hosts = [
+        hosts::Failure::AlreadyHost,
+        hosts::Failure::NotAHost,
+        hosts::Failure::KeyTaken,
+        hosts::Failure::InvalidProfile,
+        hosts::Failure::TooManyHosts { limit: 7 },
+        hosts::Failure::NotActive { status: text("left") },
+        hosts::Failure::InsufficientCollateral { available: AMOUNT, needed: Amount(1) },
+        hosts::Failure::TooManyWithdrawals { limit: 8 },
+        hosts::Failure::ZeroAmount,
+        hosts::Failure::OwnersKeyNeeded,
+    ];
+    let of_evidence = [
+        evidence::Failure::OutOfWindow { max_age_blocks: 120 },
+        evidence::Failure::NotAValidator,
+        evidence::Failure::AlreadyConvicted,
+        evidence::Failure::NoProof,
+    ];
+    let all = [
+        Failure::Accounts(of_accounts[1].clone()),
+        Failure::Hosts(of_hosts[0].clone()),
+        Failure::Evidence(of_evidence[1].clone()),
+    ];
+    variants(vectors, "failure", &all);
+    variants(vectors, "accounts.failure", &of_accounts);
+    variants(vectors, "hosts.failure", &of_hosts);
+    variants(vectors, "evidence.failure", &of_evidence);
+}
+
+fn receipts(vectors: &mut Vectors) {
+    let of = |outcome, events| Receipt { transaction: Digest([0xd4; 32]), outcome, events };
+    let done = of(Outcome::Done, host_events().into_iter().map(Event::Hosts).collect());
+    let failed = of(Outcome::Failed(Failure::Hosts(hosts::Failure::KeyTaken)), Vec::new());
+    for receipt in [&done, &failed] {
+        assert_eq!(Receipt::decode(&receipt.encode()).as_ref(), Ok(receipt));
+    }
+    vectors.add("receipt.done", &done.encode());
+    vectors.add("receipt.failed", &failed.encode());
+    let own = [Event::Epochs(epochs::Event::PhaseStarted { epoch: Epoch(1), phase: Phase::Sprint })];
+    vectors.add_with("receipts-root.empty", &[0; 4], receipts_root(&[], &[]));
+    let bytes = borsh::to_vec(&own).unwrap();
+    vectors.add_with("receipts-root", &bytes, receipts_root(&own, &[done, failed]));
+}
+
+/// State has encodings, too: a root over other bytes is another root.
+fn executed_blocks(vectors: &mut Vectors) {
+    let mut chain = Chain::new(4, 2);
+    for (height, transaction) in all_transactions(&chain).into_iter().enumerate() {
+        let (outcome, _) = chain.run(&[transaction]);
+        let delta = borsh::to_vec(&outcome.delta).unwrap();
+        vectors.add_with(format!("block.{}", height + 1), &delta, outcome.receipts_root);
+    }
+    chain.switch();
+    let state = borsh::to_vec(&chain.state.0).unwrap();
+    vectors.add_with("state", &state, chain.validators.digest());
+}
+
+#[test]
+fn golden_vectors_are_what_they_were() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden.txt");
+    let mut vectors = Vectors::new("freeway-ledger", path);
+    genesis_and_parameters(&mut vectors);
+    transactions(&mut vectors);
+    messages(&mut vectors);
+    events(&mut vectors);
+    failures(&mut vectors);
+    receipts(&mut vectors);
+    executed_blocks(&mut vectors);
+    vectors.check();
+}
+
+/// A failure's code is part of the API: programs match on it.
+#[test]
+fn codes_of_failures_are_unique_within_their_module() {
+    let codes = ["zero_amount", "insufficient_balance", "key_taken", "owners_key_needed", "no_proof"];
+    let failures = [
+        Failure::Accounts(accounts::Failure::ZeroAmount),
+        Failure::Accounts(accounts::Failure::InsufficientBalance { available: AMOUNT, needed: AMOUNT }),
+        Failure::Hosts(hosts::Failure::KeyTaken),
+        Failure::Hosts(hosts::Failure::OwnersKeyNeeded),
+        Failure::Evidence(evidence::Failure::NoProof),
+    ];
+    assert_eq!(failures.map(|failure| failure.code()), codes);
+}

@@ -1,0 +1,293 @@
+//! What a node counts and measures, in the text format of Prometheus.
+//!
+//! Blocks are counted by [`follow`], requests by the RPC server; what is a reading rather than a count (the
+//! mempool, peers, heights of the store, memory) is taken when somebody asks, by [`Metrics::sample`].
+
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use freeway_ledger::Outcome;
+use freeway_network::Counters;
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
+
+use crate::feed::{Committed, Feed, Tip};
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct GossipLabels {
+    what: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    method: &'static str,
+    route: String,
+    status: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RouteLabels {
+    route: String,
+}
+
+/// A reading of a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sample {
+    /// Waiting transactions.
+    pub mempool_transactions: u64,
+    /// Their bytes.
+    pub mempool_bytes: u64,
+    /// Peers that take part in the network.
+    pub peers: u64,
+    /// Totals of gossip.
+    pub gossip: Counters,
+    /// The height up to which the state is on disk.
+    pub flushed_height: u64,
+    /// The latest block on disk.
+    pub block_height: u64,
+    /// The lowest block that is kept.
+    pub oldest_block: u64,
+    /// Open event streams.
+    pub event_streams: u64,
+}
+
+/// The metrics of one node.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    height: Gauge,
+    epoch: Gauge,
+    block_time: Gauge,
+    blocks: Counter,
+    transactions: Family<OutcomeLabels, Counter>,
+    block_work: Histogram,
+    block_bytes: Histogram,
+    block_interval: Histogram,
+    mempool_transactions: Gauge,
+    mempool_bytes: Gauge,
+    peers: Gauge,
+    gossip: Family<GossipLabels, Counter<u64, AtomicU64>>,
+    flushed_height: Gauge,
+    stored_height: Gauge,
+    oldest_block: Gauge,
+    event_streams: Gauge,
+    resident_memory: Gauge,
+    requests: Family<RequestLabels, Counter>,
+    request_seconds: Family<RouteLabels, Histogram>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn request_histogram() -> Histogram {
+    // 0.25 ms to 65 s, by factors of four.
+    Histogram::new(exponential_buckets(0.000_25, 4.0, 10))
+}
+
+impl Metrics {
+    /// All at zero.
+    pub fn new() -> Self {
+        let mut this = Self {
+            registry: Registry::with_prefix("freeway"),
+            height: Gauge::default(),
+            epoch: Gauge::default(),
+            block_time: Gauge::default(),
+            blocks: Counter::default(),
+            transactions: Family::default(),
+            // 0.5 ms to 8 s.
+            block_work: Histogram::new(exponential_buckets(0.5, 2.0, 15)),
+            // 256 bytes to 4 MiB.
+            block_bytes: Histogram::new(exponential_buckets(256.0, 4.0, 8)),
+            // 50 ms to 51 s.
+            block_interval: Histogram::new(exponential_buckets(0.05, 2.0, 11)),
+            mempool_transactions: Gauge::default(),
+            mempool_bytes: Gauge::default(),
+            peers: Gauge::default(),
+            gossip: Family::default(),
+            flushed_height: Gauge::default(),
+            stored_height: Gauge::default(),
+            oldest_block: Gauge::default(),
+            event_streams: Gauge::default(),
+            resident_memory: Gauge::default(),
+            requests: Family::default(),
+            request_seconds: Family::new_with_constructor(request_histogram),
+        };
+        this.register();
+        this
+    }
+
+    fn register(&mut self) {
+        let r = &mut self.registry;
+        r.register("height", "Latest committed height", self.height.clone());
+        r.register("epoch", "Current epoch", self.epoch.clone());
+        r.register(
+            "block_time_ms",
+            "Time of the latest block in milliseconds since 1970",
+            self.block_time.clone(),
+        );
+        r.register("blocks", "Blocks committed since the start", self.blocks.clone());
+        r.register("transactions", "Transactions in committed blocks, by outcome", self.transactions.clone());
+        r.register(
+            "block_work_ms",
+            "From the start of building or judging a block to its commit, in milliseconds",
+            self.block_work.clone(),
+        );
+        r.register_with_unit("block", "Length of committed blocks", Unit::Bytes, self.block_bytes.clone());
+        r.register_with_unit(
+            "finality_interval",
+            "Time from commit to commit",
+            Unit::Seconds,
+            self.block_interval.clone(),
+        );
+        r.register("mempool_transactions", "Waiting transactions", self.mempool_transactions.clone());
+        r.register_with_unit("mempool", "Waiting transactions", Unit::Bytes, self.mempool_bytes.clone());
+        r.register("peers", "Connected peers of this network", self.peers.clone());
+        r.register("gossip", "Totals of transaction gossip", self.gossip.clone());
+        r.register(
+            "state_flushed_height",
+            "Height up to which the state is on disk",
+            self.flushed_height.clone(),
+        );
+        r.register("store_height", "Latest block on disk", self.stored_height.clone());
+        r.register("store_oldest_height", "Lowest block that is kept", self.oldest_block.clone());
+        r.register("rpc_event_streams", "Open event streams", self.event_streams.clone());
+        r.register_with_unit(
+            "resident_memory",
+            "Resident memory of the process",
+            Unit::Bytes,
+            self.resident_memory.clone(),
+        );
+        r.register("rpc_requests", "Requests by method, route and status", self.requests.clone());
+        r.register_with_unit(
+            "rpc_request",
+            "Time to the head of the answer, by route",
+            Unit::Seconds,
+            self.request_seconds.clone(),
+        );
+    }
+
+    /// The chain stands at `tip`.
+    pub fn at(&self, tip: &Tip) {
+        self.height.set(signed(tip.height.0));
+        self.epoch.set(signed(tip.clock.epoch.0));
+        self.block_time.set(signed(tip.time_ms));
+    }
+
+    /// A block was committed, `interval` seconds after the one before, if that is known.
+    pub fn committed(&self, block: &Committed, interval: Option<f64>) {
+        self.blocks.inc();
+        self.block_work.observe(block.work_ms);
+        self.block_bytes.observe(block.bytes as f64);
+        if let Some(interval) = interval {
+            self.block_interval.observe(interval);
+        }
+        let done = block.receipts.iter().filter(|receipt| receipt.outcome == Outcome::Done).count() as u64;
+        let failed = block.receipts.len() as u64 - done;
+        for (outcome, count) in [("done", done), ("failed", failed)] {
+            self.transactions.get_or_create(&OutcomeLabels { outcome }).inc_by(count);
+        }
+    }
+
+    /// A request was answered.
+    pub fn answered(&self, method: &'static str, route: &str, status: u16, seconds: f64) {
+        let route = route.to_owned();
+        self.request_seconds.get_or_create(&RouteLabels { route: route.clone() }).observe(seconds);
+        self.requests.get_or_create(&RequestLabels { method, route, status }).inc();
+    }
+
+    /// Takes in a reading.
+    pub fn sample(&self, sample: &Sample) {
+        self.mempool_transactions.set(signed(sample.mempool_transactions));
+        self.mempool_bytes.set(signed(sample.mempool_bytes));
+        self.peers.set(signed(sample.peers));
+        self.flushed_height.set(signed(sample.flushed_height));
+        self.stored_height.set(signed(sample.block_height));
+        self.oldest_block.set(signed(sample.oldest_block));
+        self.event_streams.set(signed(sample.event_streams));
+        if let Some(bytes) = resident_bytes() {
+            self.resident_memory.set(signed(bytes));
+        }
+        let g = &sample.gossip;
+        for (what, total) in [
+            ("received", g.received),
+            ("received_bytes", g.received_bytes),
+            ("published", g.published),
+            ("published_bytes", g.published_bytes),
+            ("unpublished", g.unpublished),
+            ("accepted", g.accepted),
+            ("rejected", g.rejected),
+            ("ignored", g.ignored),
+            ("dropped", g.dropped),
+            ("unjudged", g.unjudged),
+            ("connections", g.connections),
+            ("refused", g.refused),
+            ("foreign", g.foreign),
+            ("dials", g.dials),
+            ("failed_dials", g.failed_dials),
+            ("bans", g.bans),
+        ] {
+            self.gossip.get_or_create(&GossipLabels { what }).inner().store(total, Ordering::Relaxed);
+        }
+    }
+
+    /// All metrics as text.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        // Writing into a string does not fail.
+        let _ = text::encode(&mut text, &self.registry);
+        text
+    }
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// Resident memory of this process, where the system tells.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1_024)
+}
+
+/// Counts committed blocks until `stop` is set or the feed ends.
+pub async fn follow(metrics: &Metrics, feed: &Feed, stop: watch::Receiver<bool>) {
+    let mut blocks = feed.blocks();
+    let tip = feed.tip();
+    metrics.at(&tip.borrow());
+    let mut last: Option<Instant> = None;
+    let mut stopped = core::pin::pin!(crate::rpc::stopped(stop));
+    loop {
+        let block = tokio::select! {
+            block = blocks.recv() => block,
+            () = &mut stopped => return,
+        };
+        match block {
+            Ok(block) => {
+                let now = Instant::now();
+                metrics.at(&tip.borrow());
+                metrics.committed(&block, last.map(|last| now.duration_since(last).as_secs_f64()));
+                last = Some(now);
+            }
+            Err(RecvError::Lagged(missed)) => {
+                metrics.blocks.inc_by(missed);
+                last = None;
+            }
+            Err(RecvError::Closed) => return,
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Reading paths and queries, so that every error names its parameter.
+
+use core::fmt::Display;
+use core::str::FromStr;
+
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use freeway_primitives::Height;
+use serde::de::DeserializeOwned;
+
+use super::error::ApiError;
+
+/// The query of a request. Its fields are `Option<String>` and unknown ones are refused: a typing error in a
+/// parameter's name must not look like an answer.
+pub(crate) struct Asked<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Asked<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        Query::try_from_uri(&parts.uri)
+            .map(|Query(query)| Self(query))
+            .map_err(|error| ApiError::bad_request("bad_query", error.to_string()))
+    }
+}
+
+/// The only query of endpoints that have none.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nothing {}
+
+/// A query for some height.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AtHeight {
+    pub(crate) height: Option<String>,
+}
+
+/// A value that has a text of its own.
+pub(crate) fn value<T: FromStr<Err: Display>>(name: &str, text: &str) -> Result<T, ApiError> {
+    text.parse().map_err(|error| ApiError::parameter(name, error))
+}
+
+/// A number; no sign, no spaces.
+pub(crate) fn number(name: &str, text: &str) -> Result<u64, ApiError> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let parsed = if digits { text.parse().ok() } else { None };
+    parsed.ok_or_else(|| {
+        let shown: String = text.chars().take(40).collect();
+        ApiError::parameter(name, format!("{shown:?} is not a number"))
+    })
+}
+
+/// A height.
+pub(crate) fn height(name: &str, text: &str) -> Result<Height, ApiError> {
+    number(name, text).map(Height)
+}
+
+/// A number that may be missing, between 1 and `most`.
+pub(crate) fn limit(name: &str, text: Option<&str>, default: u64, most: u64) -> Result<u64, ApiError> {
+    let Some(text) = text else { return Ok(default) };
+    let limit = number(name, text)?;
+    if (1..=most).contains(&limit) {
+        Ok(limit)
+    } else {
+        Err(ApiError::parameter(name, format!("{limit} is out of range; it can be 1 to {most}")))
+    }
+}

@@ -1,0 +1,450 @@
+//! A running node: the engine's core, the bridge, and the chain, from start to stop.
+//!
+//! What the real engine does around its core is done here in the same order, without threads: the log is
+//! flushed before anything leaves, answers of the application come back later, failures end the process.
+
+mod effects;
+mod sync;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use freeway_consensus::codec::WireCodec;
+use freeway_consensus::context::{Address, Context};
+use freeway_consensus::parts::PartMessage;
+use freeway_consensus::{Bridge, Fatal, Signing, SigningGuard};
+use freeway_ledger::Genesis;
+use freeway_node::mempool::{InsertError, Limits, Mempool, Pending};
+use freeway_node::{Chain, Durability};
+use freeway_primitives::{Equivocation, Height, SecretKey, SignedProposal, SignedVote};
+use freeway_store::{Config, Medium, SimulatedDisk, Store};
+use malachitebft_codec::Codec;
+use malachitebft_core_consensus::{
+    Input, LivenessMsg, LocallyProposedValue, Params, ProposedValue, SignedConsensusMsg, State, process,
+};
+use malachitebft_core_types::{
+    LinearTimeouts, Timeout, TimeoutKind, ValidatorSet as _, ValueOrigin, ValuePayload,
+};
+use malachitebft_metrics::Metrics;
+
+use crate::cast::GENESIS_MS;
+use crate::verifier::Remembering;
+use crate::wal::Wal;
+use crate::wire::{Kind, Wire};
+pub use sync::STATUS_MS;
+
+/// Stands for "wait for the target time": the simulated clock decides when that is.
+const TARGET: std::time::Duration = std::time::Duration::from_secs(1 << 30);
+/// As in the engine's settings.
+const QUEUE_HEIGHTS: usize = 32;
+const QUEUE_PER_HEIGHT: usize = 500;
+
+/// An answer of the application that is on its way to the engine.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// The block to propose.
+    Propose(LocallyProposedValue<Context>),
+    /// A judged block.
+    Value(Box<ProposedValue<Context>>, ValueOrigin),
+    /// Start the next height, or the same again.
+    Start {
+        /// Whether it is the same again.
+        again: bool,
+    },
+}
+
+/// Which timer: at most one of each runs, as in the engine.
+pub type TimerKey = (u8, i64);
+
+/// What a process wants of the world.
+#[derive(Debug)]
+pub enum Out {
+    /// Send to all peers.
+    Broadcast(Wire),
+    /// Send to one peer.
+    Send(usize, Wire),
+    /// A vote or proposal for all peers: adversaries do their own thing with it.
+    Consensus(Box<SignedConsensusMsg<Context>>),
+    /// A block in parts for all peers.
+    Parts(Vec<PartMessage>),
+    /// Wake up later.
+    Timer {
+        /// In how many milliseconds.
+        delay_ms: u64,
+        /// Which incarnation of the timer.
+        generation: u64,
+        /// Which timer.
+        timeout: Timeout,
+    },
+    /// An answer of the application, soon.
+    Reply(Reply),
+}
+
+/// What properties want to know of a step.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Votes that left the node.
+    pub votes: Vec<SignedVote>,
+    /// Proposals that left the node.
+    pub proposals: Vec<SignedProposal>,
+    /// Equivocation that the engine reported.
+    pub evidence: Vec<Equivocation>,
+    /// The highest round that began.
+    pub round: i64,
+    /// Rounds after the first that began.
+    pub extra_rounds: u64,
+}
+
+/// What a process starts with.
+pub struct Start<'a> {
+    /// The node's number.
+    pub number: usize,
+    /// The network.
+    pub genesis: &'a Genesis,
+    /// Its disk.
+    pub disk: &'a SimulatedDisk,
+    /// Its log.
+    pub wal: Wal,
+    /// Its key, if it has one.
+    pub key: Option<SecretKey>,
+    /// The account of its host.
+    pub address: freeway_primitives::Address,
+    /// Whether it may have forgotten votes.
+    pub forgetful: bool,
+    /// Simulated milliseconds.
+    pub clock: Arc<AtomicU64>,
+    /// By how much its own clock is ahead (of a clock that is ten minutes slow).
+    pub skew_ms: Arc<AtomicU64>,
+    /// Keeps runs of the process apart.
+    pub incarnation: u64,
+    /// What clients were promised before the stop.
+    pub journal: &'a [Vec<u8>],
+}
+
+/// Own clocks are at least this much behind [`Start::skew_ms`], so that a skew is never negative.
+pub const SKEW_BASE_MS: u64 = 600_000;
+
+/// A running node.
+pub struct Process {
+    core: Option<State<Context>>,
+    metrics: Metrics,
+    host: Host,
+}
+
+/// Everything but the core.
+pub(crate) struct Host {
+    pub(crate) bridge: Bridge<Chain>,
+    pub(crate) mempool: Arc<Mempool>,
+    pub(crate) wal: Wal,
+    pub(crate) out: Vec<Out>,
+    pub(crate) seen: Seen,
+    signing: Option<Signing>,
+    verifier: Remembering,
+    address: freeway_primitives::Address,
+    clock: Arc<AtomicU64>,
+    timers: BTreeMap<TimerKey, u64>,
+    generation: u64,
+    timeouts: LinearTimeouts,
+    target_ms: u64,
+    height_began_ms: u64,
+    is_validator: bool,
+    recovering: bool,
+    fatal: Option<Fatal>,
+    sync: sync::Sync,
+    /// Whether the core was started as a validator's.
+    enabled: bool,
+}
+
+fn store_config() -> Config {
+    Config { cache_bytes: 8 << 20, flush_every: 4, ..Config::default() }
+}
+
+impl Process {
+    /// Opens the store, replays, and begins the next height.
+    ///
+    /// # Errors
+    /// [`Fatal`] if the store or the chain cannot be opened.
+    pub fn start(start: Start<'_>) -> Result<Self, (Fatal, Wal)> {
+        let chain = start.genesis.chain();
+        let (clock, skew) = (Arc::clone(&start.clock), Arc::clone(&start.skew_ms));
+        let own_clock = move || {
+            GENESIS_MS + clock.load(Ordering::Relaxed) + skew.load(Ordering::Relaxed) - SKEW_BASE_MS
+        };
+        let mempool = Arc::new(Mempool::new(chain, Limits::default()));
+        let guard = if start.forgetful { SigningGuard::closed() } else { SigningGuard::open() };
+        let signing = start.key.clone().map(|key| Signing::new(chain, key, guard));
+        let open = || -> Result<Bridge<Chain>, Fatal> {
+            let medium = Medium::Simulated(start.disk.clone());
+            let store = Store::open(medium, store_config()).map_err(|error| Fatal(error.to_string()))?;
+            let chain_of_node = Chain::open(
+                Arc::new(store),
+                start.genesis,
+                Arc::clone(&mempool),
+                start.address,
+                start.key.clone(),
+                Box::new(own_clock.clone()),
+                Durability::Inline,
+            )?;
+            Bridge::new(chain_of_node, chain, start.address, signing.clone(), start.incarnation)
+        };
+        let bridge = match open() {
+            Ok(bridge) => bridge,
+            Err(fatal) => return Err((fatal, start.wal)),
+        };
+        let state = bridge.application().store().view();
+        let restored: Vec<Vec<u8>> = start.journal.to_vec();
+        // What was included or has expired meanwhile drops out by itself.
+        let _ = mempool.insert(&state, state.height(), &restored, true);
+        drop(state);
+        let enabled = bridge.votes();
+        let mut this = Self {
+            core: None,
+            metrics: Metrics::new(),
+            host: Host {
+                bridge,
+                mempool,
+                wal: start.wal,
+                out: Vec::new(),
+                seen: Seen::default(),
+                signing,
+                verifier: Remembering(chain),
+                address: start.address,
+                clock: start.clock,
+                timers: BTreeMap::new(),
+                generation: 0,
+                timeouts: LinearTimeouts::default(),
+                target_ms: 0,
+                height_began_ms: 0,
+                is_validator: false,
+                recovering: false,
+                fatal: None,
+                sync: sync::Sync::default(),
+                enabled,
+            },
+        };
+        this.begin(false);
+        Ok(this)
+    }
+
+    /// Ends the process and hands back its log.
+    pub fn stop(self) -> Wal {
+        self.host.wal
+    }
+
+    /// Why the process must end, if it must.
+    pub fn fatal(&self) -> Option<&Fatal> {
+        self.host.fatal.as_ref()
+    }
+
+    /// The chain.
+    pub fn chain(&self) -> &Chain {
+        self.host.bridge.application()
+    }
+
+    /// The bridge.
+    pub fn bridge(&self) -> &Bridge<Chain> {
+        &self.host.bridge
+    }
+
+    /// The mempool.
+    pub fn mempool(&self) -> &Arc<Mempool> {
+        &self.host.mempool
+    }
+
+    /// Where the engine's core stands: height and round.
+    pub fn position(&self) -> (Height, i64) {
+        self.core.as_ref().map_or((Height::GENESIS, -1), |core| (core.height().0, core.round().as_i64()))
+    }
+
+    /// The key it signs with.
+    pub fn key(&self) -> Option<&SecretKey> {
+        self.host.signing.as_ref().map(Signing::key)
+    }
+
+    /// What it wants since the last call.
+    pub fn take_out(&mut self) -> Vec<Out> {
+        if self.host.fatal.is_some() {
+            // A stopped process sends nothing.
+            self.host.out.clear();
+        }
+        std::mem::take(&mut self.host.out)
+    }
+
+    /// What properties want to know since the last call.
+    pub fn take_seen(&mut self) -> Seen {
+        std::mem::take(&mut self.host.seen)
+    }
+
+    /// A timer fires.
+    pub fn timer(&mut self, generation: u64, timeout: Timeout) {
+        let key = timer_key(&timeout);
+        if self.host.timers.get(&key) == Some(&generation) {
+            self.host.timers.remove(&key);
+            self.input(Input::TimeoutElapsed(timeout));
+        }
+    }
+
+    /// An answer of the application arrives.
+    pub fn reply(&mut self, reply: Reply) {
+        match reply {
+            Reply::Propose(value) => self.input(Input::Propose(value)),
+            Reply::Value(value, origin) => self.input(Input::ProposedValue(*value, origin)),
+            Reply::Start { again } => self.begin(again),
+        }
+    }
+
+    /// Bytes of client transactions, or of a peer's gossip.
+    pub fn submit(&mut self, batch: &[Vec<u8>], local: bool) -> Vec<Result<Arc<Pending>, InsertError>> {
+        let state = self.chain().store().view();
+        self.host.mempool.insert(&state, state.height(), batch, local)
+    }
+
+    /// A message of a peer arrives.
+    pub fn receive(&mut self, from: usize, wire: &Wire) {
+        match wire.kind {
+            Kind::Vote | Kind::Proposal => match wire.read::<SignedConsensusMsg<Context>>() {
+                Some(SignedConsensusMsg::Vote(vote)) => self.input(Input::Vote(vote)),
+                Some(SignedConsensusMsg::Proposal(proposal)) => self.input(Input::Proposal(proposal)),
+                None => {}
+            },
+            Kind::Liveness => match wire.read::<LivenessMsg<Context>>() {
+                Some(LivenessMsg::Vote(vote)) => self.input(Input::Vote(vote)),
+                Some(LivenessMsg::PolkaCertificate(polka)) => self.input(Input::PolkaCertificate(polka)),
+                Some(LivenessMsg::SkipRoundCertificate(round)) => self.input(Input::RoundCertificate(round)),
+                None => {}
+            },
+            Kind::Part => {
+                let Some(part) = wire.read::<PartMessage>() else { return };
+                let publisher = (from as u64).to_le_bytes().to_vec();
+                let result = self.host.bridge.receive(publisher, part);
+                if let Some(Some(value)) = self.host.settle(result) {
+                    self.host.out.push(Out::Reply(Reply::Value(Box::new(value), ValueOrigin::Consensus)));
+                }
+            }
+            Kind::Status => self.status(from, wire),
+            Kind::Request => self.request(from, wire),
+            Kind::Response => self.response(from, wire),
+            Kind::Transactions => {
+                // Gossip that does not decode, or holds what no honest node passes on, is dropped.
+                if let Some(batch) = decode_batch(&wire.bytes) {
+                    let _ = self.submit(&batch, false);
+                }
+            }
+        }
+    }
+
+    fn input(&mut self, input: Input<Context>) {
+        if self.host.fatal.is_some() {
+            return;
+        }
+        let Some(core) = self.core.as_mut() else { return };
+        let host = &mut self.host;
+        let result: Result<(), malachitebft_core_consensus::Error<Context>> = process!(
+            input: input,
+            state: &mut *core,
+            metrics: &self.metrics,
+            with: effect => host.handle(effect)
+        );
+        if let Err(error) = result {
+            // The engine ends its actor, and with it the node.
+            let fatal = Fatal(format!("the engine failed: {error}"));
+            self.host.fatal.get_or_insert(fatal);
+        }
+    }
+
+    /// Begins the height that the bridge plans.
+    fn begin(&mut self, again: bool) {
+        if self.host.fatal.is_some() {
+            return;
+        }
+        let (height, params) = self.host.bridge.start();
+        let votes = self.host.bridge.votes();
+        if self.core.is_none() || votes != self.host.enabled {
+            // A validator whose guard has opened starts its engine again, now with its key.
+            self.host.enabled = votes;
+            self.core = Some(State::new(
+                Context,
+                height,
+                params.validator_set.clone(),
+                Params {
+                    address: Address(self.host.address),
+                    threshold_params: Default::default(),
+                    value_payload: ValuePayload::ProposalAndParts,
+                    enabled: votes,
+                },
+                QUEUE_HEIGHTS,
+                QUEUE_PER_HEIGHT,
+            ));
+        }
+        let host = &mut self.host;
+        host.is_validator = votes && params.validator_set.get_by_address(&Address(host.address)).is_some();
+        host.timeouts = params.timeouts;
+        host.target_ms = params.target_time.map_or(0, |target| target.as_millis() as u64);
+        host.height_began_ms = host.clock.load(Ordering::Relaxed);
+        let entries = if again || !host.is_validator {
+            host.wal.reset(height.0);
+            Vec::new()
+        } else {
+            host.wal.started(height.0)
+        };
+        let policy = params.vote_extension_policy;
+        self.input(Input::StartHeight(height, params.validator_set, again, Some(TARGET), policy));
+        if !entries.is_empty()
+            && let Some(core) = self.core.as_mut()
+        {
+            self.host.recovering = true;
+            core.index_wal_entries(entries.iter());
+            for entry in entries {
+                self.input(entry);
+            }
+            if let Some(core) = self.core.as_mut() {
+                core.reset_entries_index();
+            }
+            self.host.recovering = false;
+        }
+        self.feed_synced();
+    }
+}
+
+/// The timer that `timeout` names, whatever its duration.
+fn timer_key(timeout: &Timeout) -> TimerKey {
+    let kind = match timeout.kind {
+        TimeoutKind::Propose => 0,
+        TimeoutKind::Prevote => 1,
+        TimeoutKind::Precommit => 2,
+        TimeoutKind::Rebroadcast => 3,
+        TimeoutKind::FinalizeHeight(_) => 4,
+    };
+    (kind, timeout.round.as_i64())
+}
+
+/// A gossip message of transactions.
+pub fn encode_batch(batch: &[Vec<u8>]) -> bytes::Bytes {
+    let mut bytes = (batch.len() as u32).to_le_bytes().to_vec();
+    for transaction in batch {
+        bytes.extend((transaction.len() as u32).to_le_bytes());
+        bytes.extend(transaction);
+    }
+    bytes.into()
+}
+
+fn decode_batch(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let (count, mut rest) = bytes.split_first_chunk::<4>()?;
+    let mut batch = Vec::new();
+    for _ in 0..u32::from_le_bytes(*count) {
+        let (length, tail) = rest.split_first_chunk::<4>()?;
+        let (transaction, tail) = tail.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        batch.push(transaction.to_vec());
+        rest = tail;
+    }
+    rest.is_empty().then_some(batch)
+}
+
+/// Decodes through the network's codec.
+pub(crate) fn read<T>(bytes: &bytes::Bytes) -> Option<T>
+where
+    WireCodec: Codec<T>,
+{
+    WireCodec.decode(bytes.clone()).ok()
+}

@@ -20,7 +20,7 @@ use crate::params::{ParamsError, Preset, require};
 use crate::receipt;
 use crate::state::{Cell, Fault, Reader, Table};
 use crate::vaults::Vaults;
-use power::Candidate;
+use power::{Candidate, Loss};
 
 /// Where the chain stands in its epochs.
 pub const CLOCK: Cell<Clock> = Cell::new("epochs/clock");
@@ -33,6 +33,9 @@ pub const SETS: Table<Epoch, KnownSet> = Table::new("epochs/set/");
 
 /// For each validator that did not sign the latest blocks: how many in a row.
 pub const SILENCE: Cell<BTreeMap<Address, u32>> = Cell::new("epochs/silence");
+
+/// Whether the latest switch was held because too much power would have gone at once.
+const HELD: Cell<bool> = Cell::new("epochs/held");
 
 /// How many epochs' validator sets are kept.
 pub const KEPT_SETS: u64 = 4;
@@ -349,7 +352,12 @@ fn switch(context: &mut Context<'_, '_>) -> Result<(), Fault> {
     let old = VALIDATORS.require(context.state)?;
     let epoch = context.clock.epoch.next();
     let candidates = candidates(context, Some(&old))?;
-    let set = match power::next_set(&old, candidates, &context.params.epochs) {
+    // A held switch warns everybody for one epoch. After that the loss stands: those who left are gone, and a
+    // set that can never change again would be worse than a small one.
+    let loss = if HELD.get(context.state)? == Some(true) { Loss::Accepted } else { Loss::Bounded };
+    let formed = power::next_set(&old, candidates, &context.params.epochs, loss);
+    HELD.set(context.state, &(formed == Err(HeldReason::TooMuchLost)));
+    let set = match formed {
         Ok(set) => {
             let leaving: Vec<_> = hosts::all(context.state)?
                 .into_iter()

@@ -17,6 +17,9 @@ use crate::vaults::Vaults;
 /// The network's identity, against which signatures in evidence are checked.
 const CHAIN: Cell<ChainId> = Cell::new("evidence/chain");
 
+/// The most reports in a block: each costs two signature checks, whether or not it proves anything.
+pub const MAX_REPORTS_PER_BLOCK: u32 = 64;
+
 /// Parameters of evidence.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Params {

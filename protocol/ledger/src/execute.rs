@@ -6,11 +6,12 @@ use crate::accounts;
 use crate::context::{BlockInfo, Context};
 use crate::epochs::{self, CLOCK, Clock};
 use crate::error::{Error, Rejection};
+use crate::evidence::MAX_REPORTS_PER_BLOCK;
 use crate::module::{self, Class};
 use crate::params::{PARAMS, Params};
 use crate::receipt::{Event, Outcome, Receipt, receipts_root};
 use crate::state::{Delta, Fault, Overlay, Reader};
-use crate::transaction::Transaction;
+use crate::transaction::{Message, Transaction};
 use crate::vaults::{SUPPLY, VAULTS};
 
 /// A block under execution.
@@ -24,6 +25,7 @@ pub struct Executor<'a> {
     ordinary_bytes: usize,
     duty_bytes: usize,
     free_places: u32,
+    reports: u32,
 }
 
 /// What a block did.
@@ -77,6 +79,7 @@ impl<'a> Executor<'a> {
             ordinary_bytes: 0,
             duty_bytes: 0,
             free_places: 0,
+            reports: 0,
         })
     }
 
@@ -96,6 +99,10 @@ impl<'a> Executor<'a> {
         if let Err(rejection) = self.room_for(class, bytes) {
             return Ok(Err(rejection));
         }
+        let is_report = matches!(body.message, Message::Evidence(_));
+        if is_report && self.reports >= MAX_REPORTS_PER_BLOCK {
+            return Ok(Err(Rejection::BlockFull));
+        }
         self.state.mark();
         let (params, height) = (&self.params.accounts, self.block.height);
         match accounts::admit(&mut self.state, body, params, height, self.clock.epoch)? {
@@ -109,6 +116,7 @@ impl<'a> Executor<'a> {
             }
             Ok(_) => {}
         }
+        self.reports += u32::from(is_report);
         match class {
             Class::Duty => self.duty_bytes += bytes,
             Class::Ordinary => self.ordinary_bytes += bytes,

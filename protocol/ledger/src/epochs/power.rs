@@ -109,8 +109,17 @@ pub fn first_set(candidates: Vec<Candidate>, params: &Params) -> Result<Validato
     set_of(&signers(candidates, params))
 }
 
-/// The set that follows `old`. At least two thirds of the old power remain, and the power that is new is at
-/// most half of the old: after any switch the old members that remain hold more than a third.
+/// What to do if more than a third of the old power would be gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Hold the old set.
+    Bounded,
+    /// The old set was held for an epoch already: go on without those who are gone.
+    Accepted,
+}
+
+/// The set that follows `old`. With a bounded loss at least two thirds of the old power remain, and the power
+/// that is new is at most half of the old: the old members that remain hold more than a third.
 ///
 /// # Errors
 /// [`HeldReason`] if the old set must stay.
@@ -118,6 +127,7 @@ pub fn next_set(
     old: &ValidatorSet,
     candidates: Vec<Candidate>,
     params: &Params,
+    loss: Loss,
 ) -> Result<ValidatorSet, HeldReason> {
     let before = |candidate: &Candidate| old.get(&candidate.address).map_or(0, |member| member.power);
     let total = u128::from(old.total_power());
@@ -139,7 +149,7 @@ pub fn next_set(
         return Err(HeldReason::NoPower);
     }
     let remaining: u128 = chosen.iter().map(|c| u128::from(c.power.min(before(c)))).sum();
-    if remaining * 3 < total * 2 {
+    if loss == Loss::Bounded && remaining * 3 < total * 2 {
         return Err(HeldReason::TooMuchLost);
     }
     set_of(&chosen).map_err(|_| HeldReason::NoPower)
@@ -186,10 +196,15 @@ mod tests {
     #[test]
     fn losing_more_than_a_third_holds_the_set() {
         let old = first_set(candidates(&[10, 10, 10, 10], 4), &params()).unwrap();
-        let kept = next_set(&old, candidates(&[10, 10, 10], 3), &params()).unwrap();
+        let kept = next_set(&old, candidates(&[10, 10, 10], 3), &params(), Loss::Bounded).unwrap();
         assert_eq!(kept.members().len(), 3);
-        assert_eq!(next_set(&old, candidates(&[10, 10], 2), &params()), Err(HeldReason::TooMuchLost));
-        assert_eq!(next_set(&old, vec![], &params()), Err(HeldReason::NoPower));
+        assert_eq!(
+            next_set(&old, candidates(&[10, 10], 2), &params(), Loss::Bounded),
+            Err(HeldReason::TooMuchLost)
+        );
+        let accepted = next_set(&old, candidates(&[10, 10], 2), &params(), Loss::Accepted).unwrap();
+        assert_eq!(accepted.members().len(), 2);
+        assert_eq!(next_set(&old, vec![], &params(), Loss::Accepted), Err(HeldReason::NoPower));
     }
 
     proptest! {
@@ -215,7 +230,7 @@ mod tests {
             new in proptest::collection::vec(0u64..1_000_000, 1..40),
         ) {
             let old = first_set(candidates(&old, old.len()), &params()).unwrap();
-            if let Ok(set) = next_set(&old, candidates(&new, new.len()), &params()) {
+            if let Ok(set) = next_set(&old, candidates(&new, new.len()), &params(), Loss::Bounded) {
                 let remaining: u128 = set.members().iter()
                     .map(|m| u128::from(m.power.min(old.get(&m.address).map_or(0, |o| o.power)))).sum();
                 prop_assert!(remaining * 3 >= u128::from(old.total_power()) * 2);

@@ -112,6 +112,9 @@ fn a_switch_that_would_lose_more_than_a_third_is_held() {
     assert_eq!((known.start, known.validators), (Height(9), old));
     // The network goes on, and so does judging.
     chain.done(&chain.tx(&user(0), report(chain.double_vote(0, Height(8)))));
+    // Held once, not for ever: who left, or was convicted, is out an epoch later.
+    assert_eq!(held(&chain.switch()), None);
+    assert_eq!(chain.validators.members().len(), 2);
 }
 
 /// Invariant 6: a third exactly may go.

@@ -155,7 +155,7 @@ pub async fn run(arguments: Vec<OsString>) -> ExitCode {
             // The command line could not be read, so `--json` is looked for by itself.
             let json = arguments.iter().take_while(|word| *word != "--").any(|word| word == "--json");
             let output = Output { json, ..Output::default() };
-            ended(output, unread(output, error))
+            ended(output, unread(output, &error, &arguments))
         }
     }
 }
@@ -173,23 +173,38 @@ fn ended(output: Output, result: Result<(), Problem>) -> ExitCode {
 }
 
 /// A command line that is no command: a page of help, or a mistake.
-fn unread(output: Output, error: clap::Error) -> Result<(), Problem> {
-    use clap::error::ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion};
+fn unread(output: Output, error: &clap::Error, arguments: &[OsString]) -> Result<(), Problem> {
+    use clap::error::ErrorKind::{
+        DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion, MissingSubcommand,
+    };
 
+    let mut command = command_in(arguments);
+    let name = command.get_bin_name().unwrap_or_default().to_owned();
     match error.kind() {
         DisplayHelp | DisplayVersion => {
             // clap knows whether stdout takes colours.
             error.print().map_err(|_| Problem::closed())
         }
-        DisplayHelpOnMissingArgumentOrSubcommand if !output.json => {
-            output.note(error.render());
-            Err(Problem::usage("no command was given").hint("choose one of those above"))
+        // Which of the two it is depends on variables that have nothing to do with it.
+        DisplayHelpOnMissingArgumentOrSubcommand | MissingSubcommand => {
+            output.note(command.render_help());
+            Err(Problem::usage("no command was given").hint(format!("`{name} --help` lists the commands")))
         }
-        DisplayHelpOnMissingArgumentOrSubcommand => {
-            Err(Problem::usage("no command was given").hint("`freeway --help` lists the commands"))
-        }
-        _ => Err(error.into()),
+        _ => Err(Problem::from_clap(error, &name)),
     }
+}
+
+/// The command that a command line means, as far as it can be told.
+fn command_in(arguments: &[OsString]) -> clap::Command {
+    let mut command = Cli::command();
+    // Only then do subcommands know their full names and the options that every command takes.
+    command.build();
+    for word in arguments.iter().skip(1).take_while(|word| *word != "--") {
+        if let Some(below) = command.find_subcommand(word) {
+            command = below.clone();
+        }
+    }
+    command
 }
 
 #[cfg(test)]
@@ -221,8 +236,10 @@ mod tests {
             ("freeway send --from alice bob 1e9", "write for example 12.5"),
             ("freeway send --from alice", "`freeway send --help`"),
             ("freeway keys new Alice", "a-z"),
+            ("freeway --json keys new Alice", "`freeway keys new --help`"),
         ] {
-            let problem = Problem::from(read(line).unwrap_err());
+            let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            let problem = unread(Output::default(), &read(line).unwrap_err(), &words).unwrap_err();
             assert_eq!(problem.exit(), Exit::Usage, "{line}");
             assert!(problem.what_next().unwrap().contains(hint), "{line}: {problem}");
         }

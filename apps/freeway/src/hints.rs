@@ -211,27 +211,19 @@ impl From<PathError> for Problem {
     }
 }
 
-impl From<clap::Error> for Problem {
-    /// From clap's own text: its first paragraph is the error, each `tip:` a hint, and of its usage line only
-    /// the command is kept, since the command's page of help says more.
-    fn from(error: clap::Error) -> Self {
+impl Problem {
+    /// A mistake in the command line of `command`, from clap's own text: its first paragraph is the error, each
+    /// `tip:` a hint; its usage line is left out, since the command's page of help says more.
+    pub fn from_clap(error: &clap::Error, command: &str) -> Self {
         let text = error.render().to_string();
         let lines = || text.lines().map(str::trim);
         let paragraph: Vec<&str> = lines().take_while(|line| !line.is_empty()).collect();
         let sentence = paragraph.join(" ");
         let told = Self::told("usage", sentence.strip_prefix("error: ").unwrap_or(&sentence));
-        let plain = |word: &&str| word.starts_with(|c: char| c.is_ascii_lowercase());
-        let command: Vec<&str> = lines()
-            .find_map(|line| line.strip_prefix("Usage: "))
-            .unwrap_or("freeway")
-            .split_whitespace()
-            .take_while(plain)
-            .collect();
-        let page = format!("`{} --help` shows how it is written", command.join(" "));
-        let tips = lines().filter_map(|line| line.strip_prefix("tip: "));
-        let hints: Vec<&str> = told.hint.as_deref().into_iter().chain(tips).chain([page.as_str()]).collect();
-        let hint = Some(hints.join("\n"));
-        Self { exit: Exit::Usage, hint, ..told }
+        let tips: Vec<&str> = lines().filter_map(|line| line.strip_prefix("tip: ")).collect();
+        let page = format!("`{command} --help` shows how it is written");
+        let hinted = tips.into_iter().fold(told, |problem, tip| problem.and_hint(tip)).and_hint(page);
+        Self { exit: Exit::Usage, ..hinted }
     }
 }
 

@@ -68,7 +68,9 @@ pub trait Application: Send + 'static {
     fn propose(&mut self, opening: Opening) -> Result<(BlockId, Bytes), Fatal>;
 
     /// Judges a block for the current height. If valid, it must be durable, with `opening`, when this returns.
-    fn judge(&mut self, opening: Opening, block: Bytes) -> Result<Judged, Fatal>;
+    /// With `certified` a certificate stands for the block: what only clocks could hold against it does not
+    /// count any more.
+    fn judge(&mut self, opening: Opening, block: Bytes, certified: bool) -> Result<Judged, Fatal>;
 
     /// Judged blocks of `height` from before a restart.
     fn known(&mut self, height: Height) -> Result<Vec<Judged>, Fatal>;
@@ -82,6 +84,10 @@ pub trait Application: Send + 'static {
     /// The height is over; the certificate may have gained signatures since `decided`. Evidence is what the
     /// engine saw of equivocation.
     fn finalized(&mut self, certificate: &Certificate, evidence: Vec<Equivocation>) -> Result<Decided, Fatal>;
+
+    /// Whether the latest block was certainly made after this node started. Before that, what looks like the
+    /// network deciding may be its past: messages that were late, or that somebody sends again.
+    fn is_current(&mut self) -> Result<bool, Fatal>;
 
     /// Decided blocks with their certificates, from `from`, at most `count` and about `max_bytes`.
     fn history(&mut self, from: Height, count: usize, max_bytes: usize)

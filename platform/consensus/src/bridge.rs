@@ -219,7 +219,7 @@ impl<A: Application> Bridge<A> {
             debug!(height = %opening.height, round = opening.round, "a proposal by somebody else was dropped");
             return Ok(None);
         }
-        let judged = self.application.judge(opening, assembled.block)?;
+        let judged = self.application.judge(opening, assembled.block, false)?;
         Ok(Some(proposed(opening, judged.block, judged.valid)))
     }
 
@@ -239,7 +239,7 @@ impl<A: Application> Bridge<A> {
             return Ok(SyncedValueOutcome::LocalTransientError);
         }
         let opening = Opening { height, round: number, valid_round: None, proposer };
-        let judged = self.application.judge(opening, block)?;
+        let judged = self.application.judge(opening, block, true)?;
         self.synced.insert(height);
         Ok(SyncedValueOutcome::Verdict(proposed(opening, judged.block, judged.valid)))
     }
@@ -272,6 +272,7 @@ impl<A: Application> Bridge<A> {
         }
         if let Some(guard) = self.signing.as_ref().map(Signing::guard).filter(|guard| guard.is_closed())
             && live
+            && self.application.is_current()?
         {
             guard.open_after(certificate.height);
             info!(height = %certificate.height, "the network decided without this node; it signs from here on");
@@ -300,6 +301,18 @@ impl<A: Application> Bridge<A> {
     /// [`Fatal`] from the application.
     pub fn oldest(&mut self) -> Result<Height, Fatal> {
         self.application.oldest().map(Height)
+    }
+
+    /// Whether this node votes: it has a key, and the key's guard is open. While it does not, the engine must
+    /// run as a follower's; it fails when it is asked to sign and cannot.
+    pub fn votes(&self) -> bool {
+        self.guard().is_some_and(|guard| !guard.is_closed())
+    }
+
+    /// Bytes of unfinished proposals in memory.
+    pub fn held_bytes(&self) -> usize {
+        let early: usize = self.early.values().map(|assembled| assembled.block.len()).sum();
+        self.assembler.held_bytes() + early
     }
 
     /// The guard of this node's key, if it has one.
@@ -333,7 +346,7 @@ fn timeouts(timing: Timing) -> LinearTimeouts {
 }
 
 /// What the engine saw of equivocation, as proofs that anybody can check.
-fn equivocations(evidence: &MisbehaviorEvidence<Context>) -> Vec<p::Equivocation> {
+pub fn equivocations(evidence: &MisbehaviorEvidence<Context>) -> Vec<p::Equivocation> {
     let mut found = Vec::new();
     for (_, pairs) in evidence.votes.iter() {
         for (a, b) in pairs {

@@ -48,9 +48,11 @@ impl ct::SigningScheme for Scheme {
 /// Keeps a validator from contradicting votes that it no longer remembers.
 ///
 /// A node that starts with an empty directory under a key that may have signed before could vote differently
-/// at the very height at which it was lost. Until it has seen the network decide a height without its help
-/// (not from a peer's history, but live), it signs nothing; whatever it signed in its earlier life lies at or
-/// below that height.
+/// at the very height at which it was lost. Until it has seen the network decide a block without its help (not
+/// from a peer's history, but live) that was made after it started, it signs nothing. Whatever it signed in its
+/// earlier life lies at or below that height: what lies above was begun after the block was decided. A block
+/// made earlier would not do, though it seems to be decided now: votes may be late, or sent again by somebody
+/// who wants the validator to contradict itself.
 #[derive(Clone, Debug)]
 pub struct SigningGuard(Arc<AtomicU64>);
 

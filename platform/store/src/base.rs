@@ -5,16 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use borsh::BorshDeserialize;
-use freeway_ledger::state::{Delta, Pair, scan_start};
+use freeway_ledger::state::{Pair, scan_start};
 use freeway_primitives::{Digest, Height};
-use jmt::storage::{NibblePath, Node, NodeKey};
 use redb::{ReadOnlyTable, TableDefinition, WriteTransaction};
 
 use crate::StoreError;
 use crate::cache::NodeCache;
 use crate::error::{Failure, contain};
 use crate::medium::{Database, META, number};
-use crate::tree::{self, Nodes, digest_of, path_key};
+use crate::tree::{Node, Nodes, Path, Slot};
 
 type Bytes = &'static [u8];
 
@@ -22,8 +21,8 @@ type Bytes = &'static [u8];
 pub(crate) const VALUES: TableDefinition<'_, Bytes, Bytes> = TableDefinition::new("values");
 /// Key hash to raw key: the order of snapshots.
 pub(crate) const KEYS: TableDefinition<'_, [u8; 32], Bytes> = TableDefinition::new("keys");
-/// Path to (version, node): exactly the tree of the flushed height.
-pub(crate) const NODES: TableDefinition<'_, Bytes, (u64, Bytes)> = TableDefinition::new("nodes");
+/// Path to node: exactly the tree of the flushed height.
+pub(crate) const NODES: TableDefinition<'_, Bytes, Bytes> = TableDefinition::new("nodes");
 /// (height, index) to (hash, receipt), appended in order.
 pub(crate) const RECEIPTS: TableDefinition<'_, (u64, u32), ([u8; 32], Bytes)> =
     TableDefinition::new("receipts");
@@ -65,34 +64,32 @@ pub(crate) fn clear(txn: &WriteTransaction) -> Result<(), Failure> {
 /// A snapshot of the state database. As long as it lives, what it shows does not change.
 pub(crate) struct Base {
     pub(crate) height: Height,
-    pub(crate) root: Digest,
-    pub(crate) root_node: Node,
+    pub(crate) root: Slot,
     /// Whether genesis was written. Before, the state is empty and has no root.
     pub(crate) initialised: bool,
     pub(crate) restoring: bool,
     path: PathBuf,
     pub(crate) values: ReadOnlyTable<Bytes, Bytes>,
     pub(crate) keys: ReadOnlyTable<[u8; 32], Bytes>,
-    pub(crate) nodes: ReadOnlyTable<Bytes, (u64, Bytes)>,
+    pub(crate) nodes: ReadOnlyTable<Bytes, Bytes>,
     receipts: ReadOnlyTable<(u64, u32), ([u8; 32], Bytes)>,
     receipt_index: ReadOnlyTable<[u8; 32], (u64, u32)>,
     results: ReadOnlyTable<u64, Bytes>,
-    /// Decoded nodes, shared by all snapshots; `None` while a restore writes several trees as one version.
-    cache: Option<Arc<NodeCache>>,
+    /// Decoded nodes, shared by all snapshots.
+    cache: Arc<NodeCache>,
 }
 
 impl Base {
-    pub(crate) fn load(database: &Database, cache: Option<Arc<NodeCache>>) -> Result<Self, StoreError> {
+    pub(crate) fn load(database: &Database, cache: Arc<NodeCache>) -> Result<Self, StoreError> {
         let path = database.path().to_path_buf();
         database.read(|txn| {
             let meta = txn.open_table(META)?;
             let fact = |key| Ok::<_, Failure>(meta.get(key)?.map(|bytes| bytes.value().to_vec()));
             let height = fact(HEIGHT_KEY)?.and_then(|bytes| number(&bytes));
-            let root = fact(ROOT_KEY)?.and_then(|bytes| bytes.try_into().ok().map(Digest));
-            let mut base = Self {
+            let root = fact(ROOT_KEY)?.and_then(|bytes| Slot::try_from_slice(&bytes).ok());
+            let base = Self {
                 height: Height(height.unwrap_or(0)),
-                root: root.unwrap_or(Digest::ZERO),
-                root_node: Node::Null,
+                root: root.unwrap_or_default(),
                 initialised: fact(GENESIS_KEY)?.is_some(),
                 restoring: fact(RESTORING_KEY)?.is_some(),
                 path,
@@ -104,11 +101,11 @@ impl Base {
                 results: txn.open_table(RESULTS)?,
                 cache,
             };
-            let root_path = path_key(&NibblePath::from_iter([]));
-            base.root_node = base.stored_node(root_path.as_slice())?.map_or(Node::Null, |(_, node)| node);
-            let complete = base.initialised == (height.is_some() && root.is_some());
-            if !base.restoring && (!complete || digest_of(&base.root_node) != base.root) {
-                return Err(base.damaged("the root of the state is not the recorded one").into());
+            if !base.restoring && base.initialised != (height.is_some() && root.is_some()) {
+                return Err(base.damaged("its facts about itself are incomplete").into());
+            }
+            if let Slot::Inner { hash, height } = base.root {
+                base.node(&Path::of(&[0; 32], 0), &hash, height)?;
             }
             Ok(base)
         })
@@ -160,49 +157,23 @@ impl Base {
     pub(crate) fn damaged(&self, detail: &str) -> StoreError {
         StoreError::corrupt(&self.path, detail)
     }
-
-    /// Runs an update of the tree over `nodes`; what a damaged tree provokes comes back as an error.
-    pub(crate) fn update(
-        &self,
-        nodes: &impl Nodes,
-        root: &Node,
-        height: Height,
-        delta: &Delta,
-    ) -> Result<tree::Update, StoreError> {
-        self.contain(|| {
-            tree::update(nodes, root, height, delta).map_err(|error| {
-                let detail = error.to_string();
-                let error = error.downcast::<StoreError>().unwrap_or_else(|_| self.damaged(&detail));
-                Failure::from(error)
-            })
-        })
-    }
-
-    fn stored_node(&self, path: &[u8]) -> Result<Option<(u64, Node)>, Failure> {
-        let Some(stored) = self.nodes.get(path)? else {
-            return Ok(None);
-        };
-        let (version, bytes) = stored.value();
-        match Node::try_from_slice(bytes) {
-            Ok(node) => Ok(Some((version, node))),
-            Err(error) => Err(self.damaged(&format!("a node of the state tree: {error}")).into()),
-        }
-    }
 }
 
 impl Nodes for Base {
-    fn node(&self, key: &NodeKey) -> Result<Node, StoreError> {
-        if let Some(node) = self.cache.as_ref().and_then(|cache| cache.get(key)) {
+    /// What comes from disk is checked against its hash, so that damage never becomes a wrong root.
+    fn node(&self, path: &Path, hash: &[u8; 32], _: Height) -> Result<Arc<Node>, StoreError> {
+        if let Some(node) = self.cache.get(hash) {
             return Ok(node);
         }
-        let stored = self.contain(|| self.stored_node(path_key(key.nibble_path()).as_slice()))?;
-        let (version, node) = stored.ok_or_else(|| self.damaged("a node of the state tree is missing"))?;
-        if version != key.version() {
-            return Err(self.damaged("a node of the state tree has another version than its parent says"));
+        let stored = self.contain(|| path.with_bytes(|path| Ok(self.nodes.get(path)?)))?;
+        let slots = stored.and_then(|bytes| <[Slot; 16]>::try_from_slice(bytes.value()).ok());
+        match slots.map(Node::new).filter(|node| node.hash == *hash) {
+            Some(node) => {
+                let node = Arc::new(node);
+                self.cache.insert(*hash, Arc::clone(&node));
+                Ok(node)
+            }
+            None => Err(self.damaged("a node of the state tree is not what its parent says")),
         }
-        if let Some(cache) = &self.cache {
-            cache.insert(key.clone(), node.clone());
-        }
-        Ok(node)
     }
 }

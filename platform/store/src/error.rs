@@ -166,8 +166,7 @@ impl Failure {
 
 /// Runs `work` on the file at `path` so that whatever a damaged file provokes comes back as an error.
 ///
-/// The storage engine and the tree trust what they wrote and assert it; on a damaged file an assertion may
-/// fail. Nothing of ours is left half changed: every change is prepared aside and swapped in when complete.
+/// The storage engine trusts what it wrote and asserts it; on a damaged file an assertion may fail. Nothing of ours is left half changed: every change is prepared aside and swapped in when complete.
 pub(crate) fn contain<T>(path: &Path, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, StoreError> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(value)) => Ok(value),

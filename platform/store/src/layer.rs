@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use freeway_ledger::state::Delta;
 use freeway_primitives::{Digest, Height};
-use jmt::storage::{Node, NodeKey};
 
 use crate::StoreError;
 use crate::base::Base;
-use crate::tree::{Nodes, Update, height_of};
+use crate::tree::{Node, Nodes, Path, Slot, Update};
 
 /// A receipt as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,12 +78,12 @@ impl Tip {
         self.layers.get(usize::try_from(above).ok()?)
     }
 
-    /// Root and root node of a retained height.
-    pub(crate) fn root(&self, height: Height) -> Option<(Digest, &Node)> {
+    /// The root of a retained height.
+    pub(crate) fn root(&self, height: Height) -> Option<Slot> {
         if height == self.base.height && self.base.initialised {
-            return Some((self.base.root, &self.base.root_node));
+            return Some(self.base.root);
         }
-        self.layer(height).map(|layer| (layer.update.root, &layer.update.root_node))
+        self.layer(height).map(|layer| layer.update.root)
     }
 
     pub(crate) fn not_retained(&self, height: Height) -> StoreError {
@@ -103,13 +102,11 @@ impl Tip {
 }
 
 impl Nodes for Tip {
-    fn node(&self, key: &NodeKey) -> Result<Node, StoreError> {
-        // The version says which block made a node, hence where it is. Genesis is always in the base.
-        match self.layer(height_of(key.version())) {
-            None => self.base.node(key),
-            Some(layer) => layer.update.node(key).cloned().ok_or_else(|| {
-                self.base.damaged("a node of the state tree belongs to a block that did not make it")
-            }),
+    /// The height says which layer made a node, if it is not in the base.
+    fn node(&self, path: &Path, hash: &[u8; 32], height: Height) -> Result<Arc<Node>, StoreError> {
+        match self.layer(height).and_then(|layer| layer.update.nodes.get(path)) {
+            Some(Some(node)) => Ok(Arc::clone(node)),
+            _ => self.base.node(path, hash, height),
         }
     }
 }

@@ -49,9 +49,10 @@
 //!
 //! A write that fails for any reason makes the store refuse all later ones with [`StoreError::Poisoned`]: the
 //! process no longer knows what is on the disk, though the disk does. Stop the node, act on the message, start
-//! it again. Every [`StoreError`] says what to do. Damaged files give [`StoreError::Corrupt`]; where the
-//! storage engine or the tree run into an assertion on such a file, the panic is caught and reported as that
-//! (the default panic hook may still print it).
+//! it again. Every [`StoreError`] says what to do. Damaged files give [`StoreError::Corrupt`]: blocks
+//! carry a checksum, nodes of the tree are compared with the hash that their parent has, and where the storage
+//! engine runs into an assertion the panic is caught and reported as that (the default panic hook may still
+//! print it). Damage of a single value is found by [`Config::verify_on_open`], by a proof, or by a peer.
 //!
 //! [`SimulatedDisk`] is a medium that crashes between syncs, tears writes and fills up, all decided by seeds:
 //! the same store runs in the simulator.

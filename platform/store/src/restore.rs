@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use freeway_ledger::state::Delta;
 use freeway_primitives::{Canonical, Digest, Height};
-use jmt::storage::{Node, NodeKey};
 use redb::Durability;
 
 use crate::base::{Base, GENESIS_KEY, HEIGHT_KEY, RESTORING_KEY, RESULTS, ROOT_KEY, clear};
@@ -12,9 +11,11 @@ use crate::blocks::Blocks;
 use crate::error::Health;
 use crate::layer::Layer;
 use crate::medium::{META, Session};
-use crate::proof::{MAX_DEPTH, Path, bit, inner_hash, leaf_hash};
+use crate::proof::{Descent, MAX_DEPTH, bit};
 use crate::state::{State, merged_nodes, write_height, write_layers};
-use crate::tree::{Nodes, PLACEHOLDER, Update, key_hash};
+use crate::tree::{
+    self, Node, Nodes, PLACEHOLDER, Path, Place, Slot, Update, inner_hash, leaf_hash, place_of,
+};
 use crate::{BlockRecord, Chunk, Config, MAX_KEY_BYTES, MAX_VALUE_BYTES, Medium, Store, StoreError};
 
 /// Why a restore does not go on.
@@ -57,9 +58,11 @@ pub struct Restore {
     genesis: Vec<u8>,
     height: Height,
     root: Digest,
-    /// The tree of all entries so far.
+    /// What is on disk: all entries so far.
     base: Base,
-    last: Option<[u8; 32]>,
+    /// The root of their tree.
+    tree: Slot,
+    last: Option<Place>,
     chunks: u64,
 }
 
@@ -94,10 +97,22 @@ impl Restore {
             clear(txn)
         })?;
         blocks.reset(None)?;
-        let base = Base::load(&state.database, None)?;
+        let base = Base::load(&state.database, Arc::clone(&state.cache))?;
         let genesis = genesis.to_vec();
         let health = session.health;
-        Ok(Self { state, blocks, health, config, genesis, height, root, base, last: None, chunks: 0 })
+        Ok(Self {
+            state,
+            blocks,
+            health,
+            config,
+            genesis,
+            height,
+            root,
+            base,
+            tree: Slot::Empty,
+            last: None,
+            chunks: 0,
+        })
     }
 
     /// The number of accepted chunks, which is the index of the chunk to be added next.
@@ -116,17 +131,18 @@ impl Restore {
         let last = self.check_entries(&chunk).map_err(bad)?;
         let (depth, right) = (usize::from(chunk.depth), chunk.right);
         let delta: Delta = chunk.entries.into_iter().map(|(key, value)| (key, Some(value))).collect();
-        let update = self.base.update(&self.base, &self.base.root_node, self.height, &delta)?;
+        let update = tree::update(&self.base, self.tree, self.height, &delta)?;
         let preview = Preview { base: &self.base, update: &update };
-        let path = Path::descend(&preview, &update.root_node, &last)?;
-        if root_of(&last, &path, depth, &right) != Some(self.root) {
+        let end = Descent::to(&last, &preview, update.root)?;
+        if root_of(&last, &end, depth, &right) != Some(self.root) {
             return Err(bad("it does not lead to the certified root"));
         }
-        // The prefix of a snapshot is written as one version again and again, past the node cache.
+        let tree = update.root;
         let layers = [Arc::new(Layer::new(self.height, delta, update, Vec::new(), Vec::new()))];
         let node_changes = merged_nodes(&layers);
         self.state.database.write(Durability::Immediate, |txn| write_layers(txn, &layers, &node_changes))?;
-        self.base = Base::load(&self.state.database, None)?;
+        self.base = Base::load(&self.state.database, Arc::clone(&self.state.cache))?;
+        self.tree = tree;
         self.last = Some(last);
         self.chunks += 1;
         Ok(())
@@ -141,10 +157,10 @@ impl Restore {
         if block.height != self.height {
             return Err(RestoreError::Block { expected: self.height, got: block.height });
         }
-        if crate::tree::digest_of(&self.base.root_node) != self.root {
+        if self.tree.digest() != self.root {
             return Err(RestoreError::Incomplete { chunks: self.chunks });
         }
-        let Self { state, blocks, health, config, genesis, height, root, base, .. } = self;
+        let Self { state, blocks, health, config, genesis, height, base, tree, .. } = self;
         drop(base);
         // The block first: the state is what says that the restore is finished.
         blocks.reset(Some(block))?;
@@ -152,7 +168,7 @@ impl Restore {
             txn.open_table(META)?.insert(GENESIS_KEY, genesis.as_slice())?;
             txn.open_table(META)?.remove(RESTORING_KEY)?;
             txn.open_table(RESULTS)?.insert(height.0, results)?;
-            write_height(txn, height, root)
+            write_height(txn, height, &tree)
         })?;
         state.reload()?;
         tracing::info!(%height, "snapshot restored");
@@ -160,13 +176,13 @@ impl Restore {
     }
 
     /// Checks everything about the entries but the proof; returns the last key's place.
-    fn check_entries(&self, chunk: &Chunk) -> Result<[u8; 32], &'static str> {
+    fn check_entries(&self, chunk: &Chunk) -> Result<Place, &'static str> {
         let mut last = self.last;
         for (key, value) in &chunk.entries {
             if key.is_empty() || key.len() > MAX_KEY_BYTES || value.len() > MAX_VALUE_BYTES {
                 return Err("an entry is empty or too long");
             }
-            let place = key_hash(key).0;
+            let place = place_of(key);
             if last.is_some_and(|last| last >= place) {
                 return Err("the entries are not in order");
             }
@@ -186,25 +202,28 @@ struct Preview<'a> {
 }
 
 impl Nodes for Preview<'_> {
-    fn node(&self, key: &NodeKey) -> Result<Node, StoreError> {
-        self.update.node(key).cloned().map_or_else(|| self.base.node(key), Ok)
+    fn node(&self, path: &Path, hash: &[u8; 32], height: Height) -> Result<Arc<Node>, StoreError> {
+        match self.update.nodes.get(path) {
+            Some(Some(node)) => Ok(Arc::clone(node)),
+            _ => self.base.node(path, hash, height),
+        }
     }
 }
 
-/// The root of the whole tree, given `path` to its entry at `place` in the tree of all entries up to there.
+/// The root of the whole tree, given the way to its entry at `place` in the tree of all entries up to there.
 ///
 /// What lies to the left of the path is the same in both trees. The whole tree may have more to the right,
 /// which makes the path longer; below the end of the shorter path there is nothing to the left.
-fn root_of(place: &[u8; 32], path: &Path, depth: usize, right: &[Digest]) -> Option<Digest> {
-    let (_, value) = path.leaf.filter(|(key, _)| key == place)?;
-    if depth > MAX_DEPTH || depth < path.siblings.len() {
+fn root_of(place: &Place, end: &Descent, depth: usize, right: &[Digest]) -> Option<Digest> {
+    let (_, value) = end.leaf.filter(|(key, _)| key == place)?;
+    if depth > MAX_DEPTH || depth < end.siblings.len() {
         return None;
     }
     let mut right = right.iter().rev();
     let mut hash = leaf_hash(place, &value);
     for i in (0..depth).rev() {
         hash = if bit(place, i) {
-            inner_hash(path.siblings.get(i).unwrap_or(&PLACEHOLDER), &hash)
+            inner_hash(end.siblings.get(i).unwrap_or(&PLACEHOLDER), &hash)
         } else {
             inner_hash(&hash, &right.next()?.0)
         };

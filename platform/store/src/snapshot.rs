@@ -1,6 +1,6 @@
 //! Snapshots: the whole state of one height in chunks, each with its proof.
 //!
-//! A chunk holds consecutive entries in the order of their key hashes, and the hashes to the right of the
+//! A chunk holds consecutive entries in the order of the tree, and the hashes to the right of the
 //! last one's path. Whoever has all chunks before it can compute the rest of that path, and so check against
 //! the certified root that every chunk so far is complete and true, before the next one arrives.
 
@@ -16,7 +16,8 @@ use freeway_primitives::{Canonical, Digest, Domain, Height};
 
 use crate::base::Base;
 use crate::medium::sync_directory;
-use crate::proof::{self, MAX_DEPTH, bit};
+use crate::proof::{Descent, MAX_DEPTH, bit};
+use crate::tree::{Place, place_of};
 use crate::{MAX_KEY_BYTES, MAX_VALUE_BYTES, StoreError};
 
 const CHUNK: Domain = Domain::new("freeway 1 snapshot chunk");
@@ -67,7 +68,7 @@ pub fn chunk_name(index: usize) -> String {
 /// A part of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Chunk {
-    /// Keys and values, by ascending key hash.
+    /// Keys and values, by ascending place in the tree.
     pub(crate) entries: Vec<Pair>,
     /// Length in bits of the last key's path in the whole tree.
     pub(crate) depth: u16,
@@ -91,7 +92,7 @@ impl Chunk {
 pub struct Snapshot {
     base: Arc<Base>,
     entry_bytes: usize,
-    last: Option<[u8; 32]>,
+    last: Option<Place>,
     manifest: Manifest,
 }
 
@@ -100,7 +101,8 @@ impl Snapshot {
         if !base.initialised {
             return Err(StoreError::Uninitialised);
         }
-        let manifest = Manifest { height: base.height, root: base.root, entries: 0, chunks: Vec::new() };
+        let manifest =
+            Manifest { height: base.height, root: base.root.digest(), entries: 0, chunks: Vec::new() };
         let entry_bytes = max_chunk_bytes.min(MAX_CHUNK_BYTES).saturating_sub(CHUNK_FRAME_BYTES);
         Ok(Self { base, entry_bytes, last: None, manifest })
     }
@@ -119,13 +121,13 @@ impl Snapshot {
             let actual = MAX_CHUNKS + 1;
             return Err(StoreError::Limit { what: "a snapshot in chunks", actual, limit: MAX_CHUNKS });
         }
-        let place = crate::tree::key_hash(last).0;
-        let path = proof::Path::descend(&*self.base, &self.base.root_node, &place)?;
-        if path.leaf.is_none_or(|(key, _)| key != place) {
+        let place = place_of(last);
+        let end = Descent::to(&place, &*self.base, self.base.root)?;
+        if end.leaf.is_none_or(|(key, _)| key != place) {
             return Err(self.base.damaged("a key of the state is not in its tree"));
         }
-        let depth = u16::try_from(path.siblings.len()).unwrap_or(u16::MAX);
-        let right = path.siblings.iter().enumerate().filter(|(i, _)| !bit(&place, *i));
+        let depth = u16::try_from(end.siblings.len()).unwrap_or(u16::MAX);
+        let right = end.siblings.iter().enumerate().filter(|(i, _)| !bit(&place, *i));
         let right = right.map(|(_, hash)| Digest(*hash)).collect();
         self.last = Some(place);
         self.manifest.entries += entries.len() as u64;

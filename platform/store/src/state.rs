@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use borsh::BorshSerialize;
 use freeway_ledger::state::Delta;
 use freeway_primitives::{Digest, Height};
-use jmt::storage::{Node, NodeKey};
 use redb::{Durability, ReadableTable, WriteTransaction};
 
 use crate::base::{
@@ -16,7 +15,7 @@ use crate::cache::NodeCache;
 use crate::error::Failure;
 use crate::layer::{Layer, ReceiptRecord, Tip};
 use crate::medium::{Database, META, Opening, Session};
-use crate::tree::{PathKey, path_key};
+use crate::tree::{self, Node, Path, Slot};
 use crate::{Config, MAX_KEY_BYTES, MAX_VALUE_BYTES, StoreError};
 
 /// Old receipts removed in one flush; more wait for the next.
@@ -25,7 +24,7 @@ const RECEIPTS_PRUNED_AT_ONCE: usize = 10_000;
 /// The state database and what is not yet in it.
 pub(crate) struct State {
     pub(crate) database: Database,
-    cache: Arc<NodeCache>,
+    pub(crate) cache: Arc<NodeCache>,
     /// Replaced as a whole by every block and every flush; readers take a reference and go on.
     tip: RwLock<Arc<Tip>>,
     /// Held while a block is applied: there is one next block.
@@ -42,8 +41,8 @@ impl State {
             verify: config.verify_on_open,
         };
         let database = Database::open(session, &opening, create)?;
-        let cache = Arc::new(NodeCache::new(config.cache_bytes / 4));
-        let base = Arc::new(Base::load(&database, Some(Arc::clone(&cache)))?);
+        let cache = Arc::new(NodeCache::new(config.cache_bytes / 8 * 3));
+        let base = Arc::new(Base::load(&database, Arc::clone(&cache))?);
         let tip = RwLock::new(Arc::new(Tip { base, layers: Vec::new() }));
         Ok(Self { database, cache, tip, writer: Mutex::default(), flusher: Mutex::default() })
     }
@@ -54,7 +53,7 @@ impl State {
 
     /// Reads the database again after it was written by other means than a flush.
     pub(crate) fn reload(&self) -> Result<(), StoreError> {
-        let base = Arc::new(Base::load(&self.database, Some(Arc::clone(&self.cache)))?);
+        let base = Arc::new(Base::load(&self.database, Arc::clone(&self.cache))?);
         self.change_tip(|_| Tip { base, layers: Vec::new() });
         Ok(())
     }
@@ -66,17 +65,17 @@ impl State {
         if tip.base.initialised {
             return Err(StoreError::AlreadyInitialised);
         }
-        let update = tip.base.update(&*tip, &Node::Null, Height::GENESIS, delta)?;
+        let update = tree::update(&*tip, Slot::Empty, Height::GENESIS, delta)?;
         let root = update.root;
         let layer = Arc::new(Layer::new(Height::GENESIS, delta.clone(), update, Vec::new(), Vec::new()));
         self.database.write(Durability::Immediate, |txn| {
             txn.open_table(META)?.insert(GENESIS_KEY, genesis)?;
             let layers = std::slice::from_ref(&layer);
             write_layers(txn, layers, &merged_nodes(layers))?;
-            write_height(txn, Height::GENESIS, root)
+            write_height(txn, Height::GENESIS, &root)
         })?;
         self.reload()?;
-        Ok(root)
+        Ok(root.digest())
     }
 
     pub(crate) fn apply(
@@ -96,8 +95,8 @@ impl State {
         if height != expected {
             return Err(StoreError::Order { expected, got: height });
         }
-        let root_node = tip.root(tip.height()).map_or(&Node::Null, |(_, node)| node);
-        let update = tip.base.update(&*tip, root_node, height, &delta)?;
+        let before = tip.root(tip.height()).unwrap_or_default();
+        let update = tree::update(&*tip, before, height, &delta)?;
         let root = update.root;
         let layer = Arc::new(Layer::new(height, delta, update, receipts, results));
         self.change_tip(|tip| {
@@ -105,7 +104,7 @@ impl State {
             layers.push(layer);
             Tip { base: Arc::clone(&tip.base), layers }
         });
-        Ok(root)
+        Ok(root.digest())
     }
 
     /// Makes the state of `upto` durable and forgets that of all heights before. Receipts and results below
@@ -122,15 +121,13 @@ impl State {
         self.database.write(Durability::Immediate, |txn| {
             write_layers(txn, layers, &node_changes)?;
             prune_receipts(txn, receipts_from)?;
-            write_height(txn, last.height, last.update.root)
+            write_height(txn, last.height, &last.update.root)
         })?;
         tracing::debug!(height = %last.height, blocks = count, "state flushed");
-        for change in &node_changes {
-            if let Some(node) = change.node {
-                self.cache.insert(change.key.clone(), node.clone());
-            }
+        for node in node_changes.iter().filter_map(|(_, node)| *node) {
+            self.cache.insert(node.hash, Arc::clone(node));
         }
-        let base = Arc::new(Base::load(&self.database, Some(Arc::clone(&self.cache)))?);
+        let base = Arc::new(Base::load(&self.database, Arc::clone(&self.cache))?);
         self.change_tip(|tip| Tip { base, layers: tip.layers[count..].to_vec() });
         Ok(())
     }
@@ -156,32 +153,15 @@ fn check_limits(delta: &Delta, receipts: &[ReceiptRecord]) -> Result<(), StoreEr
     receipts.iter().try_for_each(|receipt| check("a receipt", receipt.bytes.len(), MAX_VALUE_BYTES))
 }
 
-/// A change of the tree on disk: the place, the node's name, and the node unless it is removed.
-pub(crate) struct NodeChange<'a> {
-    path: PathKey,
-    key: &'a NodeKey,
-    node: Option<&'a Node>,
-}
-
 /// The last change of each node by consecutive layers, in the order of the disk.
 ///
 /// Nodes made and replaced within `layers` appear only with their last content: the disk never sees what lies
-/// between. A node goes where the older version of the same path was, so that hardly anything is deleted.
-pub(crate) fn merged_nodes(layers: &[Arc<Layer>]) -> Vec<NodeChange<'_>> {
-    let mut changes = Vec::new();
-    for batch in layers.iter().flat_map(|layer| &layer.update.batches).rev() {
-        // Latest first, and within a batch what was made before what it replaced.
-        for (key, node) in batch.node_batch.nodes() {
-            let node = if matches!(node, Node::Null) { None } else { Some(node) };
-            changes.push(NodeChange { path: path_key(key.nibble_path()), key, node });
-        }
-        for stale in &batch.stale_node_index_batch {
-            let key = &stale.node_key;
-            changes.push(NodeChange { path: path_key(key.nibble_path()), key, node: None });
-        }
-    }
-    changes.sort_by(|a, b| a.path.as_slice().cmp(b.path.as_slice()));
-    changes.dedup_by(|later, first| later.path.as_slice() == first.path.as_slice());
+/// between. A node goes where the older one of the same path was, so that hardly anything is deleted.
+pub(crate) fn merged_nodes(layers: &[Arc<Layer>]) -> Vec<(&Path, Option<&Arc<Node>>)> {
+    let latest_first = layers.iter().rev().flat_map(|layer| &layer.update.nodes);
+    let mut changes: Vec<_> = latest_first.map(|(path, node)| (path, node.as_ref())).collect();
+    changes.sort_by_key(|(path, _)| *path);
+    changes.dedup_by_key(|(path, _)| *path);
     changes
 }
 
@@ -189,7 +169,7 @@ pub(crate) fn merged_nodes(layers: &[Arc<Layer>]) -> Vec<NodeChange<'_>> {
 pub(crate) fn write_layers(
     txn: &WriteTransaction,
     layers: &[Arc<Layer>],
-    node_changes: &[NodeChange<'_>],
+    node_changes: &[(&Path, Option<&Arc<Node>>)],
 ) -> Result<(), Failure> {
     let mut changes = BTreeMap::new();
     for layer in layers {
@@ -201,29 +181,27 @@ pub(crate) fn write_layers(
         match value {
             Some(value) => {
                 if values.insert(key.as_slice(), value.as_slice())?.is_none() {
-                    keys.insert(crate::tree::key_hash(key).0, key.as_slice())?;
+                    keys.insert(tree::place_of(key), key.as_slice())?;
                 }
             }
             None => {
                 if values.remove(key.as_slice())?.is_some() {
-                    keys.remove(crate::tree::key_hash(key).0)?;
+                    keys.remove(tree::place_of(key))?;
                 }
             }
         }
     }
     let mut nodes = txn.open_table(NODES)?;
     let mut bytes = Vec::new();
-    for NodeChange { path, key, node } in node_changes {
-        match node {
-            Some(node) => {
-                bytes.clear();
-                node.serialize(&mut bytes).map_err(redb::StorageError::Io)?;
-                nodes.insert(path.as_slice(), (key.version(), bytes.as_slice()))?;
-            }
-            None => {
-                nodes.remove(path.as_slice())?;
-            }
+    for (path, node) in node_changes {
+        bytes.clear();
+        if let Some(node) = node {
+            node.slots.serialize(&mut bytes).map_err(redb::StorageError::Io)?;
         }
+        path.with_bytes(|path| match node {
+            Some(_) => nodes.insert(path, bytes.as_slice()).map(drop),
+            None => nodes.remove(path).map(drop),
+        })?;
     }
     let mut receipts = txn.open_table(RECEIPTS)?;
     let mut index = txn.open_table(RECEIPT_INDEX)?;
@@ -239,10 +217,10 @@ pub(crate) fn write_layers(
     Ok(())
 }
 
-pub(crate) fn write_height(txn: &WriteTransaction, height: Height, root: Digest) -> Result<(), Failure> {
+pub(crate) fn write_height(txn: &WriteTransaction, height: Height, root: &Slot) -> Result<(), Failure> {
     let mut meta = txn.open_table(META)?;
     meta.insert(HEIGHT_KEY, height.0.to_le_bytes().as_slice())?;
-    meta.insert(ROOT_KEY, root.0.as_slice())?;
+    meta.insert(ROOT_KEY, borsh::to_vec(root).map_err(redb::StorageError::Io)?.as_slice())?;
     Ok(())
 }
 

@@ -21,7 +21,8 @@ const BEHIND: u64 = 8;
 /// How a store uses the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Memory for caches, in bytes. The blocks not yet flushed come on top.
+    /// Memory for caches, in bytes: half for pages of the state, three eighths for nodes of its tree, the rest
+    /// for blocks. What the blocks not yet flushed changed comes on top.
     pub cache_bytes: usize,
     /// How many blocks to keep, with their receipts and results; 0 keeps all. Blocks that a restart would
     /// replay are kept in any case.
@@ -218,7 +219,7 @@ impl Store {
 
     /// The root of a height from the flushed one to the latest.
     pub fn root(&self, height: Height) -> Option<Digest> {
-        self.state.tip().root(height).map(|(root, _)| root)
+        self.state.tip().root(height).map(|root| root.digest())
     }
 
     /// Whether enough blocks have gathered in memory that a [`Store::flush`] is due.
@@ -260,7 +261,7 @@ impl Store {
     pub fn prove(&self, height: Height, key: &[u8]) -> Result<Proof, StoreError> {
         let tip = self.state.tip();
         let view = StateView::at(Arc::clone(&tip), height).ok_or_else(|| tip.not_retained(height))?;
-        let (_, root) = tip.root(height).ok_or_else(|| tip.not_retained(height))?;
+        let root = tip.root(height).ok_or_else(|| tip.not_retained(height))?;
         let proof = Proof::make(&*tip, root, key, view.value(key)?)?;
         proof.ok_or_else(|| tip.base.damaged("a value and its tree disagree"))
     }

@@ -1,238 +1,345 @@
-//! The state tree: a Jellyfish Merkle tree over BLAKE3, and how a block changes it.
+//! The state tree: a Jellyfish Merkle tree over BLAKE3.
 //!
-//! A key sits at the path that its digest spells; a leaf commits to the BLAKE3 of the value. The root depends
-//! on the content alone, not on the history that led to it.
+//! Conceptually a binary tree of 256 levels in which a key sits at the path that its digest spells, and in
+//! which a subtree with a single key is replaced by that key's leaf. The root depends on the content alone,
+//! not on the history that led to it.
 //!
-//! `jmt` can insert many keys at once, hashing each node of the tree once, but it removes keys only one by
-//! one. A block is therefore applied as two versions of the tree: first its removals, then its writes.
+//! It is stored sixteenfold: a [`Node`] stands for four levels. Leaves are part of the node above them, so
+//! that a key costs no record of its own. Hashes are those of the `jmt` crate with BLAKE3, which is the oracle
+//! of the tests. Storage and updates are our own: `jmt` keeps a record for each leaf, removes keys one by one,
+//! and spends nine tenths of an update in maps of paths and copies of nodes.
 
-use borsh::BorshSerialize;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use borsh::{BorshDeserialize, BorshSerialize};
 use freeway_ledger::state::Delta;
 use freeway_primitives::{Digest, Domain, Height};
-use jmt::storage::NibblePath;
-use jmt::storage::{LeafNode, Node, NodeKey, TreeReader, TreeUpdateBatch};
-use jmt::{JellyfishMerkleTree, KeyHash, OwnedValue, SimpleHasher, Version};
 
 use crate::StoreError;
+use crate::cache::QuickHash;
 
 const KEY: Domain = Domain::new("freeway 1 state key");
-/// What an empty subtree counts as in its parent's hash (fixed by `jmt`).
+/// What an empty subtree counts as in its parent's hash.
 pub(crate) const PLACEHOLDER: [u8; 32] = *b"SPARSE_MERKLE_PLACEHOLDER_HASH__";
-/// Longest input that [`Blake3`] hashes in one call; every node of the tree is shorter.
-const SHORT: usize = 96;
+/// What keeps the two kinds of hashes apart. With two hashes behind it, each has its own length.
+const LEAF: &[u8; 13] = b"JMT::LeafNode";
+const INNER: &[u8; 16] = b"JMT::IntrnalNode";
+
+/// The digest of a key, which is its path in the tree.
+pub(crate) type Place = [u8; 32];
 
 /// Where in the tree a key sits.
-pub(crate) fn key_hash(key: &[u8]) -> KeyHash {
-    KeyHash(Digest::of(KEY, key).0)
+pub(crate) fn place_of(key: &[u8]) -> Place {
+    Digest::of(KEY, key).0
 }
 
-/// BLAKE3 for `jmt`. Nodes are short: collecting them first and hashing in one call takes half the time of an
-/// incremental hasher.
-pub(crate) enum Blake3 {
-    Short { bytes: [u8; SHORT], used: usize },
-    Long(Box<blake3::Hasher>),
+/// Digit `depth` of a place in base 16, from the root down.
+pub(crate) fn nibble(place: &Place, depth: usize) -> usize {
+    let byte = place.get(depth / 2).copied().unwrap_or(0);
+    usize::from(if depth.is_multiple_of(2) { byte >> 4 } else { byte & 0xf })
 }
 
-impl SimpleHasher for Blake3 {
-    fn new() -> Self {
-        Self::Short { bytes: [0; SHORT], used: 0 }
-    }
+/// The hash of a value in its leaf.
+pub(crate) fn value_hash(value: &[u8]) -> [u8; 32] {
+    *blake3::hash(value).as_bytes()
+}
 
-    fn update(&mut self, data: &[u8]) {
+pub(crate) fn leaf_hash(place: &Place, value: &[u8; 32]) -> [u8; 32] {
+    let mut bytes = [0; LEAF.len() + 64];
+    bytes[..LEAF.len()].copy_from_slice(LEAF);
+    bytes[LEAF.len()..LEAF.len() + 32].copy_from_slice(place);
+    bytes[LEAF.len() + 32..].copy_from_slice(value);
+    *blake3::hash(&bytes).as_bytes()
+}
+
+pub(crate) fn inner_hash(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
+    let mut bytes = [0; INNER.len() + 64];
+    bytes[..INNER.len()].copy_from_slice(INNER);
+    bytes[INNER.len()..INNER.len() + 32].copy_from_slice(left);
+    bytes[INNER.len() + 32..].copy_from_slice(right);
+    *blake3::hash(&bytes).as_bytes()
+}
+
+/// One of the sixteen places below a node, or the root.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(crate) enum Slot {
+    /// No key.
+    #[default]
+    Empty,
+    /// One key, with the hash of its value.
+    Leaf { place: Place, value: [u8; 32] },
+    /// More than one key: the hash of the node, and the height of the block that made it, which says where
+    /// the node is to be found. The height is not part of any hash.
+    Inner { hash: [u8; 32], height: Height },
+}
+
+impl Slot {
+    pub(crate) fn hash(&self) -> [u8; 32] {
         match self {
-            Self::Short { bytes, used } => match bytes.get_mut(*used..*used + data.len()) {
-                Some(free) => {
-                    free.copy_from_slice(data);
-                    *used += data.len();
-                }
-                None => {
-                    let mut hasher = Box::new(blake3::Hasher::new());
-                    hasher.update(&bytes[..*used]).update(data);
-                    *self = Self::Long(hasher);
-                }
-            },
-            Self::Long(hasher) => {
-                hasher.update(data);
-            }
+            Self::Empty => PLACEHOLDER,
+            Self::Leaf { place, value } => leaf_hash(place, value),
+            Self::Inner { hash, .. } => *hash,
         }
     }
 
-    fn finalize(self) -> [u8; 32] {
+    /// The digest of a tree with this root; [`Digest::ZERO`] if it is empty.
+    pub(crate) fn digest(&self) -> Digest {
         match self {
-            Self::Short { bytes, used } => *blake3::hash(&bytes[..used]).as_bytes(),
-            Self::Long(hasher) => *hasher.finalize().as_bytes(),
+            Self::Empty => Digest::ZERO,
+            other => Digest(other.hash()),
         }
     }
+}
 
-    fn hash(data: impl AsRef<[u8]>) -> [u8; 32] {
-        *blake3::hash(data.as_ref()).as_bytes()
+/// Four levels of the tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Node {
+    pub(crate) slots: [Slot; 16],
+    pub(crate) hash: [u8; 32],
+}
+
+impl Node {
+    pub(crate) fn new(slots: [Slot; 16]) -> Self {
+        Self { hash: subtree_hash(&slots), slots }
     }
 }
 
-/// The version that holds the removals of a block.
-fn removals(height: Height) -> Version {
-    height.0.saturating_mul(2).saturating_add(1)
-}
-
-/// The version that holds the writes of a block, and is its final one.
-fn writes(height: Height) -> Version {
-    removals(height).saturating_add(1)
-}
-
-/// The block that made a version.
-pub(crate) fn height_of(version: Version) -> Height {
-    Height(version.saturating_sub(1) / 2)
-}
-
-/// The key of the root node at any height. Roots are kept apart from the other nodes, see [`Source`].
-fn root_key(version: Version) -> NodeKey {
-    NodeKey::new(version, NibblePath::from_iter([]))
-}
-
-/// The digest that commits to everything under `root`; [`Digest::ZERO`] for the empty tree.
-pub(crate) fn digest_of(root: &Node) -> Digest {
-    match root {
-        Node::Null => Digest::ZERO,
-        Node::Leaf(leaf) => Digest(leaf.hash::<Blake3>()),
-        Node::Internal(node) => Digest(node.hash::<Blake3>()),
+/// The hash of 1, 2, 4, 8 or 16 neighbouring slots: a single leaf stands for its whole subtree.
+pub(crate) fn subtree_hash(slots: &[Slot]) -> [u8; 32] {
+    let mut present = slots.iter().filter(|slot| **slot != Slot::Empty);
+    match (present.next(), present.next()) {
+        (None, _) => PLACEHOLDER,
+        (Some(leaf @ Slot::Leaf { .. }), None) => leaf.hash(),
+        (Some(only), None) if slots.len() == 1 => only.hash(),
+        _ => {
+            let (left, right) = slots.split_at(slots.len() / 2);
+            inner_hash(&subtree_hash(left), &subtree_hash(right))
+        }
     }
 }
 
-const PATH_FRAME: usize = 12;
-/// Bytes of the longest path.
-const MAX_PATH_BYTES: usize = 32;
-
-/// The place of a node on disk: its path alone, since the disk holds exactly one version of the tree.
-/// A subtree is contiguous in this order, so that one block's changes stay together.
-#[derive(Clone, Copy)]
-pub(crate) struct PathKey {
-    bytes: [u8; MAX_PATH_BYTES + 1],
-    len: usize,
+/// Where a node is: the first digits of the places below it. Ordered so that subtrees are contiguous.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Path {
+    bytes: Place,
+    depth: u8,
 }
 
-impl PathKey {
-    pub(crate) fn as_slice(&self) -> &[u8] {
-        &self.bytes[..self.len]
+impl Path {
+    /// The node on the way to `place` with `depth` digits above it.
+    pub(crate) fn of(place: &Place, depth: usize) -> Self {
+        let mut bytes = [0; 32];
+        let whole = depth / 2;
+        bytes[..whole].copy_from_slice(&place[..whole]);
+        if !depth.is_multiple_of(2) {
+            bytes[whole] = place[whole] & 0xf0;
+        }
+        Self { bytes, depth: u8::try_from(depth).unwrap_or(u8::MAX) }
+    }
+
+    /// The key on disk: the digits, and how many they are.
+    pub(crate) fn with_bytes<T>(&self, work: impl FnOnce(&[u8]) -> T) -> T {
+        let mut key = [0; 33];
+        let len = usize::from(self.depth).div_ceil(2);
+        key[..len].copy_from_slice(&self.bytes[..len]);
+        key[len] = self.depth;
+        work(&key[..=len])
     }
 }
 
-/// Where a node goes.
-pub(crate) fn path_key(path: &NibblePath) -> PathKey {
-    // The canonical bytes of a path: number of nibbles (8 bytes), number of bytes (4), and the bytes.
-    let mut encoded = [0; PATH_FRAME + MAX_PATH_BYTES];
-    let _ = path.serialize(&mut encoded.as_mut_slice());
-    let (nibbles, len) = (encoded[0], path.num_nibbles().div_ceil(2).min(MAX_PATH_BYTES));
-    let mut key = PathKey { bytes: [0; MAX_PATH_BYTES + 1], len: len + 1 };
-    key.bytes[..len].copy_from_slice(&encoded[PATH_FRAME..PATH_FRAME + len]);
-    // Needed: a path of odd length ends in a zero that is not part of it.
-    key.bytes[len] = nibbles;
-    key
-}
-
-/// Reads nodes of a tree other than its root. One that its parent names and that is not there is damage.
+/// Reads the nodes of a tree.
 pub(crate) trait Nodes {
-    fn node(&self, key: &NodeKey) -> Result<Node, StoreError>;
+    /// The node at `path` with this `hash`, made at `height`.
+    fn node(&self, path: &Path, hash: &[u8; 32], height: Height) -> Result<Arc<Node>, StoreError>;
 }
 
-/// The tree as `jmt` reads it: `root` over `nodes`, with the changes that the same block already made.
-struct Source<'a, N> {
-    nodes: &'a N,
-    root: &'a Node,
-    pending: Option<&'a TreeUpdateBatch>,
-}
-
-impl<N: Nodes> TreeReader for Source<'_, N> {
-    fn get_node_option(&self, key: &NodeKey) -> anyhow::Result<Option<Node>> {
-        if key.nibble_path().is_empty() {
-            // Every block asks for the root of the version before, whether or not that version changed it.
-            return Ok(Some(self.root.clone()));
-        }
-        match self.pending.and_then(|pending| pending.node_batch.get_node(key)) {
-            Some(node) => Ok(Some(node.clone())),
-            None => Ok(Some(self.nodes.node(key)?)),
-        }
-    }
-
-    fn get_value_option(&self, _: Version, _: KeyHash) -> anyhow::Result<Option<OwnedValue>> {
-        anyhow::bail!("updates read no values")
-    }
-
-    fn get_rightmost_leaf(&self) -> anyhow::Result<Option<(NodeKey, LeafNode)>> {
-        anyhow::bail!("only jmt's own restore asks for this")
-    }
-}
+/// Nodes made, and `None` for those that are gone, by path.
+pub(crate) type NodeChanges = HashMap<Path, Option<Arc<Node>>, QuickHash>;
 
 /// What a block does to the tree.
 pub(crate) struct Update {
-    pub(crate) root: Digest,
-    pub(crate) root_node: Node,
-    /// Nodes made and nodes made stale, in the order in which they happened.
-    pub(crate) batches: Vec<TreeUpdateBatch>,
+    pub(crate) root: Slot,
+    pub(crate) nodes: NodeChanges,
 }
 
-impl Update {
-    /// A node that this update made.
-    pub(crate) fn node(&self, key: &NodeKey) -> Option<&Node> {
-        self.batches.iter().find_map(|batch| batch.node_batch.get_node(key))
-    }
-}
-
-/// Applies the changes of a block to the tree under `root`. Changes nothing in place.
+/// Applies the changes of the block at `height` to the tree under `root`. Changes nothing in place.
 pub(crate) fn update(
     nodes: &impl Nodes,
-    root: &Node,
+    root: Slot,
     height: Height,
     delta: &Delta,
-) -> Result<Update, anyhow::Error> {
-    let mut removed = Vec::new();
-    let mut written = Vec::with_capacity(delta.len());
-    for (key, value) in delta {
-        match value {
-            Some(value) => written.push((key_hash(key), value.clone())),
-            None => removed.push((key_hash(key), None)),
-        }
+) -> Result<Update, StoreError> {
+    let change = |(key, value): (&Vec<u8>, &Option<Vec<u8>>)| Change {
+        place: place_of(key),
+        value: value.as_deref().map(value_hash),
+    };
+    let mut changes: Vec<Change> = delta.iter().map(change).collect();
+    changes.sort_unstable_by_key(|change| change.place);
+    let mut writer = Writer { nodes, height, made: NodeChanges::default() };
+    let root = writer.change(root, 0, &changes)?;
+    Ok(Update { root, nodes: writer.made })
+}
+
+struct Change {
+    place: Place,
+    value: Option<[u8; 32]>,
+}
+
+impl Change {
+    /// What a slot holds in which there is nothing else.
+    fn slot(&self) -> Slot {
+        self.value.map_or(Slot::Empty, |value| Slot::Leaf { place: self.place, value })
     }
-    let mut root_node = root.clone();
-    let mut batches: Vec<TreeUpdateBatch> = Vec::new();
-    if !removed.is_empty() {
-        let version = removals(height);
-        let source = Source { nodes, root: &root_node, pending: None };
-        let (_, batch) = JellyfishMerkleTree::<_, Blake3>::new(&source).put_value_set(removed, version)?;
-        if let Some(root) = batch.node_batch.get_node(&root_key(version)).cloned() {
-            root_node = root;
+}
+
+struct Writer<'a, N> {
+    nodes: &'a N,
+    height: Height,
+    made: NodeChanges,
+}
+
+impl<N: Nodes> Writer<'_, N> {
+    /// What becomes of the `slot` that has `depth` digits above it. The `changes` are ordered by place and all
+    /// belong under it. Each node is visited and hashed once, whatever the number of changes.
+    fn change(&mut self, slot: Slot, depth: usize, changes: &[Change]) -> Result<Slot, StoreError> {
+        let [first, ..] = changes else {
+            return Ok(slot);
+        };
+        let path = Path::of(&first.place, depth);
+        let mut before = None;
+        let mut slots = [Slot::Empty; 16];
+        match (slot, changes) {
+            (Slot::Empty, [only]) => return Ok(only.slot()),
+            (Slot::Leaf { place, .. }, [only]) if place == only.place => return Ok(only.slot()),
+            (Slot::Leaf { .. }, [Change { value: None, .. }]) => return Ok(slot),
+            (Slot::Empty, _) => {}
+            (Slot::Leaf { place, .. }, _) => slots[nibble(&place, depth)] = slot,
+            (Slot::Inner { hash, height }, _) => {
+                let node = self.nodes.node(&path, &hash, height)?;
+                slots = node.slots;
+                before = Some(node);
+            }
         }
-        batches.push(batch);
-    }
-    if !written.is_empty() {
-        let version = writes(height);
-        let source = Source { nodes, root: &root_node, pending: batches.first() };
-        let tree = JellyfishMerkleTree::<_, Blake3>::new(&source);
-        let (_, batch) = tree.batch_put_value_sets(vec![written], None, version)?;
-        if let Some(root) = batch.node_batch.get_node(&root_key(version)).cloned() {
-            root_node = root;
+        // Places differ, so that they part before the last digit: this ends.
+        for group in changes.chunk_by(|a, b| nibble(&a.place, depth) == nibble(&b.place, depth)) {
+            let slot = &mut slots[nibble(&group[0].place, depth)];
+            *slot = self.change(*slot, depth + 1, group)?;
         }
-        batches.push(batch);
+        if before.as_ref().is_some_and(|node| node.slots == slots) {
+            return Ok(slot);
+        }
+        let mut present = slots.iter().filter(|slot| **slot != Slot::Empty);
+        let collapsed = match (present.next(), present.next()) {
+            (None, _) => Slot::Empty,
+            (Some(leaf @ Slot::Leaf { .. }), None) => *leaf,
+            _ => {
+                let node = Node::new(slots);
+                let slot = Slot::Inner { hash: node.hash, height: self.height };
+                self.made.insert(path, Some(Arc::new(node)));
+                return Ok(slot);
+            }
+        };
+        if before.is_some() {
+            self.made.insert(path, None);
+        }
+        Ok(collapsed)
     }
-    Ok(Update { root: digest_of(&root_node), root_node, batches })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jmt::storage::{LeafNode, Node as JmtNode, NodeKey, TreeReader};
+    use jmt::{JellyfishMerkleTree, KeyHash, OwnedValue};
     use proptest::prelude::*;
+
+    /// `jmt`'s view of nothing: every tree of the oracle is built at once.
+    struct Nothing;
+
+    impl TreeReader for Nothing {
+        fn get_node_option(&self, _: &NodeKey) -> anyhow::Result<Option<JmtNode>> {
+            Ok(None)
+        }
+
+        fn get_value_option(&self, _: u64, _: KeyHash) -> anyhow::Result<Option<OwnedValue>> {
+            Ok(None)
+        }
+
+        fn get_rightmost_leaf(&self) -> anyhow::Result<Option<(NodeKey, LeafNode)>> {
+            Ok(None)
+        }
+    }
+
+    struct Oracle(blake3::Hasher);
+
+    impl jmt::SimpleHasher for Oracle {
+        fn new() -> Self {
+            Self(blake3::Hasher::new())
+        }
+
+        fn update(&mut self, data: &[u8]) {
+            self.0.update(data);
+        }
+
+        fn finalize(self) -> [u8; 32] {
+            *self.0.finalize().as_bytes()
+        }
+    }
+
+    fn oracle(state: &Delta) -> Digest {
+        let present = state.iter().filter(|(_, value)| value.is_some());
+        let entries: Vec<_> = present.map(|(k, v)| (KeyHash(place_of(k)), v.clone())).collect();
+        if entries.is_empty() {
+            return Digest::ZERO;
+        }
+        let tree = JellyfishMerkleTree::<_, Oracle>::new(&Nothing);
+        Digest(tree.put_value_set(entries, 0).unwrap().0.0)
+    }
+
+    /// All nodes of the latest tree, by path, as on disk.
+    #[derive(Default)]
+    struct Disk(NodeChanges);
+
+    impl Nodes for Disk {
+        fn node(&self, path: &Path, hash: &[u8; 32], _: Height) -> Result<Arc<Node>, StoreError> {
+            let node = self.0[path].clone().unwrap();
+            assert_eq!(node.hash, *hash);
+            Ok(node)
+        }
+    }
 
     proptest! {
         #[test]
-        fn the_hasher_is_blake3_however_it_is_fed(parts in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..70), 0..6)) {
-            let mut hasher = Blake3::new();
-            parts.iter().for_each(|part| hasher.update(part));
-            prop_assert_eq!(hasher.finalize(), *blake3::hash(&parts.concat()).as_bytes());
+        fn roots_are_those_of_jmt(
+            deltas in proptest::collection::vec(
+                proptest::collection::btree_map(
+                    proptest::collection::vec(0u8..4, 1..4),
+                    proptest::option::of(proptest::collection::vec(any::<u8>(), 0..3)),
+                    0..60,
+                ),
+                1..8,
+            ),
+        ) {
+            let (mut disk, mut root, mut state) = (Disk::default(), Slot::Empty, Delta::new());
+            for (height, delta) in (0..).zip(deltas) {
+                let update = update(&disk, root, Height(height), &delta).unwrap();
+                root = update.root;
+                disk.0.extend(update.nodes);
+                disk.0.retain(|_, node| node.is_some());
+                state.extend(delta);
+                prop_assert_eq!(root.digest(), oracle(&state));
+            }
+            let keys = state.values().filter(|value| value.is_some()).count();
+            prop_assert!(disk.0.len() <= keys, "nothing is left behind");
         }
 
         #[test]
-        fn different_paths_have_different_keys(a in proptest::collection::vec(0u8..16, 0..8), b in proptest::collection::vec(0u8..16, 0..8)) {
-            let path = |nibbles: &[u8]| NibblePath::from_iter(nibbles.iter().map(|n| (*n).into()));
-            prop_assert_eq!(a == b, path_key(&path(&a)).as_slice() == path_key(&path(&b)).as_slice());
+        fn different_paths_have_different_keys(place: Place, other: Place, a in 0usize..64, b in 0usize..64) {
+            let key = |place, depth| Path::of(place, depth).with_bytes(<[u8]>::to_vec);
+            prop_assert_eq!(a == b, key(&place, a) == key(&place, b));
+            let same = (0..a).all(|depth| nibble(&place, depth) == nibble(&other, depth));
+            prop_assert_eq!(same, key(&place, a) == key(&other, a));
         }
     }
 }

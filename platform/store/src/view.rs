@@ -40,7 +40,7 @@ impl StateView {
 
     /// The root that commits to this state; [`Digest::ZERO`] while it is empty.
     pub fn root(&self) -> Digest {
-        self.tip.root(self.height()).map_or(Digest::ZERO, |(root, _)| root)
+        self.tip.root(self.height()).map_or(Digest::ZERO, |root| root.digest())
     }
 
     pub(crate) fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {

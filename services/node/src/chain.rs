@@ -37,6 +37,13 @@ const MAX_CANDIDATES: usize = 32;
 /// Blocks that a report of evidence may wait for inclusion.
 const EVIDENCE_LIFETIME: u64 = 100;
 
+/// How far the time of a proposed block may be ahead of this node's clock, in milliseconds. Otherwise one
+/// proposer could move the time of all later blocks to where nothing can follow.
+const MAX_AHEAD_MS: u64 = 10_000;
+/// By how much the time of a block must be later than a node's start for the block to be made after it, in
+/// milliseconds: what may be ahead, and as much again for clocks that differ.
+const CURRENT_AFTER_MS: u64 = 2 * MAX_AHEAD_MS;
+
 /// A clock: milliseconds since 1970. Real in a node, simulated in the simulator.
 pub type Now = Box<dyn Fn() -> u64 + Send>;
 
@@ -152,6 +159,7 @@ pub struct Chain {
     address: Address,
     key: Option<SecretKey>,
     now: Now,
+    started_ms: u64,
     durability: Durability,
     flush: Option<std::thread::JoinHandle<()>>,
     trail: Option<Trail>,
@@ -196,6 +204,7 @@ impl Chain {
             chain,
             address,
             key,
+            started_ms: now(),
             now,
             durability,
             flush: None,
@@ -480,8 +489,8 @@ impl Application for Chain {
         Ok(self.build(opening)?)
     }
 
-    fn judge(&mut self, opening: Opening, block: Bytes) -> Result<Judged, Fatal> {
-        Ok(self.judge_block(opening, block)?)
+    fn judge(&mut self, opening: Opening, block: Bytes, certified: bool) -> Result<Judged, Fatal> {
+        Ok(self.judge_block(opening, block, certified)?)
     }
 
     fn known(&mut self, height: Height) -> Result<Vec<Judged>, Fatal> {
@@ -539,6 +548,10 @@ impl Application for Chain {
         }
         self.report(evidence)?;
         Ok(outcome)
+    }
+
+    fn is_current(&mut self) -> Result<bool, Fatal> {
+        Ok(self.head.time_ms > self.started_ms.saturating_add(CURRENT_AFTER_MS))
     }
 
     fn history(

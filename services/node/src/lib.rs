@@ -21,13 +21,15 @@ pub mod config;
 pub mod feed;
 pub mod join;
 pub mod mempool;
-// pub mod node;
+pub mod metrics;
+pub mod node;
+pub mod rpc;
 pub mod submit;
 pub mod trail;
 pub mod verify;
 
 pub use chain::{Chain, Durability, NodeError};
-
+pub use config::NodeConfig;
 pub use feed::{Committed, Feed, Tip};
 pub use mempool::Mempool;
 pub use submit::Submitter;

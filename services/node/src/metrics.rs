@@ -4,6 +4,7 @@
 //! mempool, peers, heights of the store, memory) is taken when somebody asks, by [`Metrics::sample`].
 
 use core::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 use std::time::Instant;
 
 use freeway_ledger::Outcome;
@@ -17,7 +18,8 @@ use prometheus_client::registry::{Registry, Unit};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
-use crate::feed::{Committed, Feed, Tip};
+use crate::feed::{Committed, Tip};
+use crate::rpc::Context;
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OutcomeLabels {
@@ -265,9 +267,10 @@ fn resident_bytes() -> Option<u64> {
 }
 
 /// Counts committed blocks until `stop` is set or the feed ends.
-pub async fn follow(metrics: &Metrics, feed: &Feed, stop: watch::Receiver<bool>) {
-    let mut blocks = feed.blocks();
-    let tip = feed.tip();
+pub async fn follow(context: Arc<Context>, stop: watch::Receiver<bool>) {
+    let metrics = &context.metrics;
+    let mut blocks = context.feed.blocks();
+    let tip = context.feed.tip();
     metrics.at(&tip.borrow());
     let mut last: Option<Instant> = None;
     let mut stopped = core::pin::pin!(crate::rpc::stopped(stop));

@@ -7,11 +7,14 @@ use freeway_primitives::{Address, SecretKey};
 use super::directory::{Platform, default_directory};
 use super::{Global, Party};
 use crate::hints::Problem;
-use crate::keystore::{Entry, KeyName, Keystore, PassphraseSource};
+use crate::keystore::{Entry, KeyName, Keystore, KeystoreError, PassphraseSource};
 use crate::output::Output;
 
 /// The folder of keys in a directory of a network.
 const KEYS: &str = "keys";
+
+/// The file in a directory of a network that opens the keys made with it.
+const PASSPHRASE: &str = "passphrase";
 
 /// The surroundings of a command.
 #[derive(Clone, Debug)]
@@ -82,8 +85,27 @@ impl Context {
         let keystore = self.keystore()?;
         // Before somebody types a passphrase for nothing.
         keystore.entry(name.as_str())?;
+        if let Some(key) = self.unlock_as_local(&keystore, name)? {
+            return Ok(key);
+        }
         let passphrase = self.passphrases()?.existing(&format!("Passphrase of {name}"))?;
         Ok(keystore.unlock(name.as_str(), &passphrase)?)
+    }
+
+    /// Decrypts a key of a network that `freeway up` made: its passphrase lies beside its keys. `None` if this
+    /// is no such key, or the user named another file.
+    fn unlock_as_local(&self, keystore: &Keystore, name: &KeyName) -> Result<Option<SecretKey>, Problem> {
+        let file = self.directory()?.join(PASSPHRASE);
+        if self.global.passphrase_file.is_some() || self.global.keys.is_some() || !file.exists() {
+            return Ok(None);
+        }
+        let passphrase = PassphraseSource::File(file).existing("")?;
+        match keystore.unlock(name.as_str(), &passphrase) {
+            Ok(key) => Ok(Some(key)),
+            // A key that its owner added to those of the network.
+            Err(KeystoreError::WrongPassphrase { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// What is known of a key without its passphrase.
@@ -91,7 +113,13 @@ impl Context {
     /// # Errors
     /// If there is none.
     pub fn entry(&self, party: &Party) -> Result<Entry, Problem> {
-        Ok(self.keystore()?.entry(&party.to_string())?)
+        let entry = self.keystore()?.entry(&party.to_string());
+        entry.map_err(|error| match (party, error) {
+            (Party::Name(name), error @ KeystoreError::UnknownKey { .. }) if name.as_str().starts_with("fwy1") => {
+                Problem::from(error).and_hint("as an address it is cut short: those have 62 characters")
+            }
+            (_, error) => error.into(),
+        })
     }
 
     /// The account that is meant.
@@ -121,6 +149,24 @@ mod tests {
         let other = Context::new(Global { keys: Some("k".into()), ..base.global().clone() });
         assert_eq!(other.keys_directory().unwrap(), PathBuf::from("k"));
         assert_eq!(other.directory().unwrap(), PathBuf::from("d"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_keys_of_a_local_network_open_by_themselves() {
+        use crate::keystore::{KdfParams, Passphrase};
+        use std::os::unix::fs::PermissionsExt;
+
+        let directory = tempfile::tempdir().unwrap();
+        let context = context(directory.path());
+        let name: KeyName = "developer".parse().unwrap();
+        let (key, kdf) = (SecretKey::from_seed([1; 32]), KdfParams::new(1, 1, 1).unwrap());
+        let passphrase = Passphrase::new("made at random").unwrap();
+        context.keystore().unwrap().create(&name, &key, None, &passphrase, kdf).unwrap();
+        let file = directory.path().join(PASSPHRASE);
+        std::fs::write(&file, "made at random\n").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(context.unlock(&name).unwrap().public(), key.public());
     }
 
     #[test]

@@ -52,5 +52,5 @@ impl Genesis {
 /// What is wrong with a genesis.
 fn invalid(error: GenesisFileError) -> Problem {
     let told = Problem::told("invalid_genesis", &error);
-    told.or_hint("correct the file; the manual of its format is the head of `freeway genesis --help`")
+    told.or_hint("correct it, or make another with `freeway genesis new`")
 }

@@ -7,7 +7,7 @@ use freeway_ledger::{BlockInfo, Executor, Transaction};
 use freeway_primitives::{Address, Block, BlockId, Canonical, Digest};
 use tracing::warn;
 
-use super::{Candidate, Chain, Executed, NodeError};
+use super::{Candidate, Chain, Executed, MAX_AHEAD_MS, NodeError};
 use crate::verify;
 
 /// Why a block is not valid. Never a fault of this node.
@@ -20,7 +20,13 @@ fn ensure(holds: bool, what: &str) -> Result<(), Invalid> {
 }
 
 impl Chain {
-    pub(super) fn judge_block(&mut self, opening: Opening, bytes: Bytes) -> Result<Judged, NodeError> {
+    /// Judges a proposed block, or one for which a certificate stands.
+    pub(super) fn judge_block(
+        &mut self,
+        opening: Opening,
+        bytes: Bytes,
+        certified: bool,
+    ) -> Result<Judged, NodeError> {
         let block = match Block::decode(&bytes) {
             Ok(block) => block,
             Err(error) => {
@@ -31,6 +37,12 @@ impl Chain {
             }
         };
         let id = block.id();
+        let ahead_ms = block.header.time_ms.saturating_sub((self.now)());
+        if !certified && ahead_ms > MAX_AHEAD_MS {
+            warn!(height = %opening.height, block = %id, proposer = %opening.proposer, ahead_ms,
+                "a block from the future; is this machine's clock right?");
+            return Ok(Judged { block: id, opening, valid: false });
+        }
         let known = self.candidate(opening.height, id)?.is_some();
         let executed = if known {
             // Judged before, now proposed for another round.

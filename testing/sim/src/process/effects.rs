@@ -121,12 +121,10 @@ impl Host {
                 r.resume_with(())
             }
             Effect::SignVote(vote, r) => {
-                let signed = self.signer()?.map(|signing| now(signing.sign_vote(vote)));
-                r.resume_with(signed.map_err(refused)?.map_err(refused)?)
+                r.resume_with(now(self.signer()?.sign_vote(vote)).map_err(refused)?)
             }
             Effect::SignProposal(proposal, r) => {
-                let signed = self.signer()?.map(|signing| now(signing.sign_proposal(proposal)));
-                r.resume_with(signed.map_err(refused)?.map_err(refused)?)
+                r.resume_with(now(self.signer()?.sign_proposal(proposal)).map_err(refused)?)
             }
             Effect::WalAppend(height, input, r) => {
                 if !self.recovering && self.is_validator {
@@ -184,8 +182,8 @@ impl Host {
         }
     }
 
-    fn signer(&self) -> Result<Result<&freeway_consensus::Signing, Fatal>, Fatal> {
-        Ok(self.signing.as_ref().ok_or_else(|| Fatal("a node without a key was asked to sign".into())))
+    fn signer(&self) -> Result<&freeway_consensus::Signing, Fatal> {
+        self.signing.as_ref().ok_or_else(|| Fatal("a node without a key was asked to sign".into()))
     }
 
     fn schedule(&mut self, timeout: Timeout) {

@@ -91,7 +91,7 @@ impl ProfileOptions {
         if let Some(directory) = &self.node_dir {
             let entry = Keystore::open(directory.join("keys"))?.entry(NODE_KEY).map_err(Problem::from);
             return entry.map(|entry| Some(entry.public_key)).map_err(|problem| {
-                problem.hint(format!("prepare the node with `freeway node init --dir {}`", directory.display()))
+                problem.hint(format!("prepare the node with `freeway node init --home {}`", directory.display()))
             });
         }
         Ok(self.consensus_key)

@@ -1,0 +1,10 @@
+//! The built binary, as people and scripts meet it.
+//!
+//! None of these tests needs a network: where a node is asked, the test plays it (`node.rs`).
+
+mod genesis;
+mod keys;
+mod kit;
+mod mistakes;
+mod node;
+mod reference;

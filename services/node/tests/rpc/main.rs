@@ -1,0 +1,13 @@
+//! The HTTP interface of a node, over loopback, with the client that programs use.
+
+#[path = "../kit/mod.rs"]
+mod kit;
+
+mod blocks;
+mod errors;
+mod events;
+mod proofs;
+mod server;
+mod snapshots;
+mod status;
+mod transactions;

@@ -1,0 +1,97 @@
+//! What adversaries do to machines and links.
+
+use std::sync::atomic::Ordering;
+
+use freeway_primitives::Height;
+use freeway_store::SimulatedDisk;
+
+use super::{Event, World};
+use crate::plan::{Fault, Sabotage};
+use crate::process::SKEW_BASE_MS;
+use crate::wal::Wal;
+use crate::workload;
+
+/// After how long an owner tries again whose wish no node could take.
+const AGAIN_MS: u64 = 700;
+
+impl World {
+    /// Makes a fault happen.
+    pub(super) fn fault(&mut self, fault: Fault) {
+        self.trace.note(self.now(), format_args!("{fault:?}"));
+        match fault {
+            Fault::Crash(node) => {
+                self.summary.crashes += 1;
+                self.power_cut(node);
+            }
+            Fault::Start(node) => {
+                // The disk is repaired with the machine at rest.
+                if self.nodes[node].sabotage.take().is_some() {
+                    self.stop(node);
+                    self.nodes[node].disk.heal();
+                }
+                self.start(node);
+                if self.plan.historian && self.nodes[node].forgetful {
+                    self.tell_history(node);
+                }
+            }
+            Fault::Wipe(node) => {
+                self.summary.wipes += 1;
+                self.power_cut(node);
+                let machine = &mut self.nodes[node];
+                machine.disk = SimulatedDisk::new();
+                machine.wal = Wal::default();
+                machine.journal.clear();
+                machine.committed = Height::GENESIS;
+                machine.sabotage = None;
+                machine.forgetful = true;
+                machine.wipes += 1;
+            }
+            Fault::Cut(number, cut) => {
+                self.summary.cuts += 1;
+                self.network.cut(number, cut);
+            }
+            Fault::Mend(number) => self.network.mend(number),
+            Fault::Sabotage(node, how) => {
+                self.summary.sabotaged += 1;
+                let machine = &mut self.nodes[node];
+                machine.sabotage = Some(how);
+                match how {
+                    Sabotage::Writes(writes) | Sabotage::PowerAfter(writes) => machine.disk.fail_after(writes),
+                    Sabotage::Sync => machine.disk.fail_sync(),
+                    Sabotage::Full => machine.disk.out_of_space(machine.disk.bytes()),
+                }
+            }
+            Fault::Skew(node, ahead_ms) => {
+                let skew = SKEW_BASE_MS.saturating_add_signed(ahead_ms);
+                self.nodes[node].skew_ms.store(skew, Ordering::Relaxed);
+            }
+            Fault::Calm => self.network.calm(),
+            Fault::Ask(node, wish) => {
+                let member = self.cast.members[node].clone();
+                let up: Vec<usize> =
+                    (0..self.nodes.len()).filter(|other| self.nodes[*other].process.is_some()).collect();
+                if up.is_empty() {
+                    let again = self.now() + AGAIN_MS;
+                    self.push(again, Event::Fault(Fault::Ask(node, wish)));
+                    return;
+                }
+                let at = *self.client.pick(&up);
+                let Some(process) = self.nodes[at].process.as_ref() else { return };
+                let who = (at, self.nodes[at].wipes);
+                let made = workload::transaction(process, who, &member.owner, wish.message(&member), 40);
+                self.submit(at, made);
+            }
+        }
+    }
+
+    /// Cuts the power of a machine: what was not synced may be lost or torn.
+    pub(super) fn power_cut(&mut self, number: usize) {
+        let node = &mut self.nodes[number];
+        node.disk.crash(self.random.bits());
+        if let Some(process) = node.process.take() {
+            node.wal = process.stop();
+        }
+        node.wal.crash(&mut self.random);
+        node.life += 1;
+    }
+}

@@ -151,8 +151,7 @@ impl Problem {
 
     /// As one line of JSON.
     pub fn to_json(&self) -> String {
-        let error =
-            WireError { code: &self.code, message: &self.message, hint: self.what_next() };
+        let error = WireError { code: &self.code, message: &self.message, hint: self.what_next() };
         // Strings under fixed names always serialise.
         serde_json::to_string(&Wire { error }).unwrap_or_default()
     }

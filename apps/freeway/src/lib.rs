@@ -12,9 +12,9 @@
 pub mod cli;
 pub mod commands;
 mod files;
-mod signals;
 pub mod hints;
 pub mod host_file;
 pub mod keystore;
 pub mod network_file;
 pub mod output;
+mod signals;

@@ -39,8 +39,11 @@ impl NetworkFile {
     pub fn read(directory: &Path) -> Result<Self, Problem> {
         let path = Self::path_in(directory);
         if !path.exists() {
-            return Err(Problem::new("no_network", format!("there is no network at {}", directory.display()))
-                .hint("start one with `freeway up`, or name a node with --rpc URL"));
+            return Err(Problem::new(
+                "no_network",
+                format!("there is no network at {}", directory.display()),
+            )
+            .hint("start one with `freeway up`, or name a node with --rpc URL"));
         }
         serde_json::from_slice(&read_bounded(&path, MAX_BYTES)?).map_err(|error| {
             Problem::new("no_network", format!("{} does not read as a network: {error}", path.display()))

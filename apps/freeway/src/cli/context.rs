@@ -44,10 +44,12 @@ impl Context {
     /// If none is given and the user has no home.
     pub fn directory(&self) -> Result<PathBuf, Problem> {
         let given = self.global.dir.clone();
-        given.or_else(|| default_directory(Platform::CURRENT, |name| std::env::var_os(name))).ok_or_else(|| {
-            Problem::new("no_directory", "this user has no data directory")
-                .hint("name a directory with --dir DIR")
-        })
+        given.or_else(|| default_directory(Platform::CURRENT, |name| std::env::var_os(name))).ok_or_else(
+            || {
+                Problem::new("no_directory", "this user has no data directory")
+                    .hint("name a directory with --dir DIR")
+            },
+        )
     }
 
     /// The directory of keys. It need not exist.
@@ -115,7 +117,9 @@ impl Context {
     pub fn entry(&self, party: &Party) -> Result<Entry, Problem> {
         let entry = self.keystore()?.entry(&party.to_string());
         entry.map_err(|error| match (party, error) {
-            (Party::Name(name), error @ KeystoreError::UnknownKey { .. }) if name.as_str().starts_with("fwy1") => {
+            (Party::Name(name), error @ KeystoreError::UnknownKey { .. })
+                if name.as_str().starts_with("fwy1") =>
+            {
                 Problem::from(error).and_hint("as an address it is cut short: those have 62 characters")
             }
             (_, error) => error.into(),

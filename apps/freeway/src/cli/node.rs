@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use freeway_api::{
-    AccountView, BlockEvent, BlockView, Client, ClientError, EventStream, HostView, HostsView, ProofView, Status,
-    StreamItem, TransactionView, ValidatorsView,
+    AccountView, BlockEvent, BlockView, Client, ClientError, EventStream, HostView, HostsView, ProofView,
+    Status, StreamItem, TransactionView, ValidatorsView,
 };
 use freeway_primitives::{Address, ChainId, Digest};
 
@@ -61,7 +61,9 @@ impl Context {
         let message = match failures.as_slice() {
             [] => format!("the network at {} has no nodes", directory.display()),
             [only] => only.message().to_owned(),
-            all => format!("none of the {} nodes of the network at {} answers", all.len(), directory.display()),
+            all => {
+                format!("none of the {} nodes of the network at {} answers", all.len(), directory.display())
+            }
         };
         Err(Problem::new("unreachable", message)
             .hint("start the network again with `freeway up`, or name a node with --rpc URL"))

@@ -4,8 +4,8 @@ use core::str::FromStr;
 
 use clap::{Args, Subcommand};
 use freeway_api::DelegateView;
-use freeway_ledger::accounts::{self, Scope, Scopes};
 use freeway_ledger::Message;
+use freeway_ledger::accounts::{self, Scope, Scopes};
 use freeway_primitives::{Address, Amount, Height, PublicKey};
 use serde::Serialize;
 

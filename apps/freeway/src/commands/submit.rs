@@ -123,8 +123,7 @@ impl Signing {
             let message = format!("failed in block {height}: {}", told.message());
             return Err(told.saying(message).and_hint(format!("`freeway transaction {hash}` shows it")));
         }
-        let sent =
-            Sent { status: "included", height: Some(height), outcome: Some(receipt.outcome), ..sent };
+        let sent = Sent { status: "included", height: Some(height), outcome: Some(receipt.outcome), ..sent };
         context.output().result(&sent)
     }
 }
@@ -174,9 +173,9 @@ impl Signer<'_> {
         let key = self.key.public();
         let found = account.delegates.iter().find(|delegate| delegate.key == key);
         found.map(|delegate| delegate.sequence).ok_or_else(|| {
-            Problem::new("not_authorised", format!("this key may not act for {}", account.address)).hint(format!(
-                "its owner can allow it: `freeway delegate add {key} --scope spend --from OWNER`"
-            ))
+            Problem::new("not_authorised", format!("this key may not act for {}", account.address)).hint(
+                format!("its owner can allow it: `freeway delegate add {key} --scope spend --from OWNER`"),
+            )
         })
     }
 }

@@ -76,9 +76,7 @@ impl Page {
 
 /// The text without anything that could steer a terminal: names and messages come from strangers.
 pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c })
-        .collect()
+    text.chars().map(|c| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -89,7 +87,10 @@ mod tests {
     fn columns_are_aligned() {
         let mut page = Page::default();
         let row = |name: &str, power: &str| vec![name.to_owned(), power.to_owned()];
-        page.table(&[Column::left("NAME"), Column::right("POWER")], [row("a", "5"), row("bcdefg", "1234567")]);
+        page.table(
+            &[Column::left("NAME"), Column::right("POWER")],
+            [row("a", "5"), row("bcdefg", "1234567")],
+        );
         assert_eq!(page.into_text(), "NAME      POWER\na             5\nbcdefg  1234567\n");
     }
 

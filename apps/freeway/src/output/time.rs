@@ -20,8 +20,7 @@ const fn date(days: u64) -> (u64, u64, u64) {
     const DAYS_IN_400_YEARS: u64 = 146_097;
     let days = days + DAYS_TO_1970_FROM_MARCH_0000;
     let (era, day_of_era) = (days / DAYS_IN_400_YEARS, days % DAYS_IN_400_YEARS);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     // Months from March have 31 30 31 30 31 days, again and again.
     let month_from_march = (5 * day_of_year + 2) / 153;
@@ -67,7 +66,8 @@ mod tests {
             let (year, month, day) = date(days);
             let next_day = (year, month, day) == (before.0, before.1, before.2 + 1);
             let next_month = day == 1 && (year, month) == (before.0, before.1 + 1) && before.2 >= 28;
-            let next_year = (month, day) == (1, 1) && year == before.0 + 1 && (before.1, before.2) == (12, 31);
+            let next_year =
+                (month, day) == (1, 1) && year == before.0 + 1 && (before.1, before.2) == (12, 31);
             assert!(next_day || next_month || next_year, "{before:?} {:?}", (year, month, day));
             before = (year, month, day);
         }

@@ -32,7 +32,8 @@ const NEW: [&str; 7] = ["genesis", "new", "--name", "test", "--host", "h0.json",
 #[test]
 fn what_is_made_is_what_is_shown() {
     let place = place(2);
-    let made = place.json(&[&NEW[..], &["alice=1000", "--host", "h1.json", "--out", "genesis.json"]].concat());
+    let made =
+        place.json(&[&NEW[..], &["alice=1000", "--host", "h1.json", "--out", "genesis.json"]].concat());
     let shown = place.json(&["genesis", "show", "genesis.json"]);
     assert_eq!(made, shown);
     // 1000 FWY and twice 100 FWY of collateral.
@@ -56,7 +57,9 @@ fn a_changed_file_is_noticed() {
     let place = place(1);
     place.json(&[&NEW[..], &["alice=1000", "--out", "genesis.json"]].concat());
     let text = place.read("genesis.json");
-    for (from, to) in [("\"1000 FWY\"", "\"2000 FWY\""), ("\"weight\": 1000", "\"weight\": 0"), ("\"hosts\"", "\"host\"")] {
+    for (from, to) in
+        [("\"1000 FWY\"", "\"2000 FWY\""), ("\"weight\": 1000", "\"weight\": 0"), ("\"hosts\"", "\"host\"")]
+    {
         assert!(text.contains(from));
         place.write("changed.json", &text.replacen(from, to, 1));
         assert_eq!(place.error(&["genesis", "show", "changed.json"], 1)["code"], "invalid_genesis", "{from}");

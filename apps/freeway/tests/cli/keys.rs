@@ -110,7 +110,10 @@ fn a_damaged_key_is_reported_and_the_others_work() {
     place.json(&["keys", "new", "alice"]);
     place.write("keys/bob.json", "{");
     let listed = place.json(&["keys", "list"]);
-    assert_eq!((listed["keys"].as_array().unwrap().len(), listed["skipped"].as_array().unwrap().len()), (1, 1));
+    assert_eq!(
+        (listed["keys"].as_array().unwrap().len(), listed["skipped"].as_array().unwrap().len()),
+        (1, 1)
+    );
     assert!(place.run(&["keys", "list"]).stderr.contains("warning: "));
     assert_eq!(place.error(&["keys", "show", "bob"], 1)["code"], "damaged_key");
 }

@@ -114,7 +114,8 @@ fn what_is_typed_comes_before_what_is_set() {
 #[test]
 fn help_and_version_are_no_mistakes() {
     let place = Place::new();
-    for arguments in [&["--help"][..], &["-h"], &["help", "send"], &["keys", "new", "--help"], &["--version"]] {
+    for arguments in [&["--help"][..], &["-h"], &["help", "send"], &["keys", "new", "--help"], &["--version"]]
+    {
         let ended = place.run(arguments);
         assert!(ended.code == 0 && ended.stderr.is_empty() && !ended.stdout.is_empty(), "{arguments:?}");
     }

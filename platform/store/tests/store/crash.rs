@@ -60,7 +60,7 @@ fn failing() -> impl Strategy<Value = Failing> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn a_crash_loses_nothing_acknowledged(

@@ -51,7 +51,7 @@ fn reopen(store: Store, disk: &SimulatedDisk, deltas: &[Delta]) -> Store {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn the_store_reads_as_the_model(

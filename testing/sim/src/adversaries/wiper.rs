@@ -18,7 +18,8 @@ pub fn schedule(random: &mut Random, plan: &mut Plan) {
     plan.historian = random.chance(500);
     let at = random.between(FIRST_FAULT_MS, LAST_FAULT_MS);
     // Often it is back at once, while messages to its earlier life are still on their way.
-    let lasts = random.between(20, if random.chance(500) { 100 } else { LONGEST_FAULT_MS });
+    let longest = if random.chance(500) { 100 } else { LONGEST_FAULT_MS };
+    let lasts = random.between(20, longest);
     plan.faults.push((at, Fault::Wipe(node)));
     plan.faults.push((at + lasts, Fault::Start(node)));
 }

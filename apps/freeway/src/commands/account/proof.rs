@@ -5,7 +5,7 @@
 //! ```
 
 use freeway_ledger::{MemoryState, accounts::ACCOUNTS};
-use freeway_primitives::{Address, Amount, Canonical, Digest, Height};
+use freeway_primitives::{Address, Amount, Canonical, Digest};
 use freeway_store::Proof;
 use serde::Serialize;
 
@@ -42,18 +42,22 @@ impl Show for Proven {
             ("  state root", self.root.to_string()),
             ("  signed by", format!("more than two thirds of the validators {}", self.validators)),
         ]);
-        page.line("  The validators themselves are the node's word: compare their digest with another node's.");
+        page.line(
+            "  The validators themselves are the node's word: compare their digest with another node's.",
+        );
     }
 }
 
 /// Asks for a proof about an account at the latest height with a certified root, and checks it.
 pub(super) async fn check(node: &Node, address: &Address) -> Result<Proven, Problem> {
     // The root of a height is in the header of the next.
-    let height = node.status.height.saturating_sub(1);
-    if height == Height::GENESIS.0 {
-        return Err(Problem::new("not_yet", "the chain is too short for a proof")
-            .hint("try again after the second block"));
-    }
+    let Some(height) = node.status.height.checked_sub(1) else {
+        return Err(Problem::new(
+            "not_yet",
+            "there is no block yet, and so nothing that validators have signed",
+        )
+        .hint("try again after the first block"));
+    };
     let key = ACCOUNTS.key(address);
     let answer = node.account_proof(address, height).await?;
     let view = node.validators(height.saturating_add(1)).await?;

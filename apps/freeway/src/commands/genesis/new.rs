@@ -51,8 +51,9 @@ impl FromStr for Share {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (owner, amount) =
-            text.split_once('=').ok_or("there is no = in it; write for example fwy1...=1000 or alice=1000")?;
+        let (owner, amount) = text
+            .split_once('=')
+            .ok_or("there is no = in it; write for example fwy1...=1000 or alice=1000")?;
         Ok(Self {
             owner: owner.parse().map_err(|error| format!("{error}"))?,
             amount: amount.parse().map_err(|error| format!("{error}"))?,
@@ -86,10 +87,7 @@ impl New {
 }
 
 /// What everybody has: shares, and for hosts their collateral, which genesis takes from their balance.
-fn balances(
-    hosts: &[GenesisHost],
-    shares: Vec<(Address, Amount)>,
-) -> Result<Vec<GenesisAccount>, Problem> {
+fn balances(hosts: &[GenesisHost], shares: Vec<(Address, Amount)>) -> Result<Vec<GenesisAccount>, Problem> {
     let mut balances: BTreeMap<Address, Amount> = BTreeMap::new();
     let collateral = hosts.iter().map(|host| (host.address, host.collateral));
     for (address, amount) in collateral.chain(shares) {

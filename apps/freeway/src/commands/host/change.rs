@@ -66,8 +66,9 @@ impl Register {
 impl Update {
     pub(super) async fn run(self, context: &Context) -> Result<(), Problem> {
         if self.profile.is_empty() {
-            return Err(Problem::usage("there is nothing to change")
-                .hint("give what is new: --consensus-key, --node-dir, --operator, --region, --endpoint, --hardware"));
+            return Err(Problem::usage("there is nothing to change").hint(
+                "give what is new: --consensus-key, --node-dir, --operator, --region, --endpoint, --hardware",
+            ));
         }
         let address = self.signing.account(context)?;
         let host = context.connect().await?.host(&address).await?;

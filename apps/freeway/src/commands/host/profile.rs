@@ -91,7 +91,8 @@ impl ProfileOptions {
         if let Some(directory) = &self.node_dir {
             let entry = Keystore::open(directory.join("keys"))?.entry(NODE_KEY).map_err(Problem::from);
             return entry.map(|entry| Some(entry.public_key)).map_err(|problem| {
-                problem.hint(format!("prepare the node with `freeway node init --home {}`", directory.display()))
+                problem
+                    .hint(format!("prepare the node with `freeway node init --home {}`", directory.display()))
             });
         }
         Ok(self.consensus_key)
@@ -99,11 +100,14 @@ impl ProfileOptions {
 
     fn over(self, base: Profile) -> Result<Profile, Problem> {
         if self.endpoints.len() > MAX_ENDPOINTS {
-            let message = format!("a host has at most {MAX_ENDPOINTS} endpoints, these are {}", self.endpoints.len());
+            let message =
+                format!("a host has at most {MAX_ENDPOINTS} endpoints, these are {}", self.endpoints.len());
             return Err(Problem::usage(message).hint("leave some out"));
         }
         if !base.consensus_key.is_valid() {
-            return Err(Problem::usage("the consensus key is no ed25519 key").hint("copy it again, all 64 digits"));
+            return Err(
+                Problem::usage("the consensus key is no ed25519 key").hint("copy it again, all 64 digits")
+            );
         }
         Ok(Profile {
             consensus_key: base.consensus_key,

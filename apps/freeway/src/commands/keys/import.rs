@@ -45,7 +45,8 @@ impl Import {
         let keystore = context.keystore()?;
         let words = Mnemonic::parse(&self.words()?)?;
         let path = self.path.unwrap_or_else(|| DerivationPath::account(self.account));
-        let passphrase = context.passphrases()?.new_passphrase(&format!("New passphrase for {}", self.name))?;
+        let passphrase =
+            context.passphrases()?.new_passphrase(&format!("New passphrase for {}", self.name))?;
         let key = words.key(None, &path);
         let entry = keystore.create(&self.name, &key, Some(&path), &passphrase, KdfParams::DEFAULT)?;
         context.output().result(&Key::from(entry))

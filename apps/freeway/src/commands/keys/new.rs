@@ -46,7 +46,9 @@ impl Show for NewKey<'_> {
             page.line(cells.collect::<String>());
         }
         page.gap();
-        page.line("They are shown this once. Whoever has them has the key; if you lose both the words and the");
+        page.line(
+            "They are shown this once. Whoever has them has the key; if you lose both the words and the",
+        );
         page.line("passphrase, nobody can bring the key back.");
     }
 }
@@ -60,7 +62,8 @@ impl New {
             Err(KeystoreError::UnknownKey { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        let passphrase = context.passphrases()?.new_passphrase(&format!("New passphrase for {}", self.name))?;
+        let passphrase =
+            context.passphrases()?.new_passphrase(&format!("New passphrase for {}", self.name))?;
         let (words, path) = (Mnemonic::generate()?, DerivationPath::default());
         let key = words.key(None, &path);
         let entry = keystore.create(&self.name, &key, Some(&path), &passphrase, KdfParams::DEFAULT)?;

@@ -73,7 +73,10 @@ struct Made {
 
 impl Show for Made {
     fn show(&self, page: &mut Page) {
-        let host_file = self.host_file.as_ref().map_or_else(|| "none: it only follows".into(), |p| p.display().to_string());
+        let host_file = self
+            .host_file
+            .as_ref()
+            .map_or_else(|| "none: it only follows".into(), |p| p.display().to_string());
         page.fields([
             ("configuration", self.config.display().to_string()),
             ("host file", host_file),
@@ -89,19 +92,32 @@ impl Init {
         let host: Option<Address> = self.host.as_ref().map(|party| context.address(party)).transpose()?;
         let config_path = self.home.join("node.toml");
         if config_path.exists() {
-            return Err(Problem::new("node_exists", format!("there is a node in {} already", self.home.display()))
-                .hint("choose another --home, or move it away"));
+            return Err(Problem::new(
+                "node_exists",
+                format!("there is a node in {} already", self.home.display()),
+            )
+            .hint("choose another --home, or move it away"));
         }
         std::fs::create_dir_all(&self.home).map_err(|error| Problem::file("make", &self.home, error))?;
         let passphrase = context.passphrases()?.new_passphrase("Passphrase of the node's key")?;
         let mnemonic = Mnemonic::generate()?;
         let path = DerivationPath::default();
         let key = mnemonic.key(None, &path);
-        let name: KeyName = KeyConfig::default_name().parse().map_err(|error| Problem::told("defect", error))?;
-        Keystore::open(self.home.join("keys"))?.create(&name, &key, Some(&path), &passphrase, KdfParams::DEFAULT)?;
+        let name: KeyName =
+            KeyConfig::default_name().parse().map_err(|error| Problem::told("defect", error))?;
+        Keystore::open(self.home.join("keys"))?.create(
+            &name,
+            &key,
+            Some(&path),
+            &passphrase,
+            KdfParams::DEFAULT,
+        )?;
 
         let config = NodeConfig {
-            moniker: self.home.file_name().map_or_else(|| "node".into(), |name| name.to_string_lossy().into_owned()),
+            moniker: self
+                .home
+                .file_name()
+                .map_or_else(|| "node".into(), |name| name.to_string_lossy().into_owned()),
             data: "data".into(),
             genesis: "genesis.json".into(),
             host: host.map(|host| host.to_string()),

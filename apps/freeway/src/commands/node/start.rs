@@ -26,7 +26,8 @@ pub(crate) const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Largest genesis file that is read.
 const MAX_GENESIS_BYTES: u64 = 64 << 20;
 /// What is logged unless RUST_LOG says otherwise: our own steps, others' warnings.
-const DEFAULT_LOG: &str = "warn,freeway=info,freeway_node=info,freeway_consensus=info,freeway_store=info,freeway_network=info";
+const DEFAULT_LOG: &str =
+    "warn,freeway=info,freeway_node=info,freeway_consensus=info,freeway_store=info,freeway_network=info";
 
 /// Options of `freeway node start`.
 #[derive(Debug, Args)]
@@ -64,19 +65,16 @@ struct Listening {
 
 impl Show for Listening {
     fn show(&self, page: &mut Page) {
-        page.fields([
-            ("node", self.rpc.clone()),
-            ("peer", self.peer.clone()),
-            ("chain", self.chain.clone()),
-        ]);
+        page.fields([("node", self.rpc.clone()), ("peer", self.peer.clone()), ("chain", self.chain.clone())]);
     }
 }
 
 impl Start {
     pub(super) async fn run(self, context: &Context) -> Result<(), Problem> {
         start_log(self.log_format);
-        let config = NodeConfig::load(&self.config)
-            .map_err(|error| Problem::told("invalid_config", error).or_hint("correct the file and start again"))?;
+        let config = NodeConfig::load(&self.config).map_err(|error| {
+            Problem::told("invalid_config", error).or_hint("correct the file and start again")
+        })?;
         let genesis = read_genesis(&config.genesis)?;
         let key = unlock(&config, context)?;
         let chain = genesis.chain().to_string();
@@ -102,7 +100,9 @@ impl Start {
             })
         };
         let (run, announced) = tokio::join!(node::run(config, genesis, key, ready, stopped), announce);
-        run.map_err(|error| Problem::told("node_stopped", error).or_hint("see the log above for what led to it"))?;
+        run.map_err(|error| {
+            Problem::told("node_stopped", error).or_hint("see the log above for what led to it")
+        })?;
         announced
     }
 }

@@ -68,7 +68,8 @@ fn spawn(name: &str, config: &PathBuf) -> Result<Host, Problem> {
 impl Children {
     /// Starts all hosts. With `restart`, those that end by themselves are started again.
     pub(super) fn start(network: &Network, restart: bool) -> Result<Self, Problem> {
-        let hosts = network.hosts.iter().map(|(name, config)| spawn(name, config)).collect::<Result<_, _>>()?;
+        let hosts =
+            network.hosts.iter().map(|(name, config)| spawn(name, config)).collect::<Result<_, _>>()?;
         Ok(Self { hosts, restart })
     }
 
@@ -117,10 +118,8 @@ impl Children {
             *host = spawn(&name, &config)?;
             problem = problem.hint("it is started again");
         } else {
-            problem = problem.hint(format!(
-                "start it again with `freeway node start --config {}`",
-                host.config.display()
-            ));
+            problem = problem
+                .hint(format!("start it again with `freeway node start --config {}`", host.config.display()));
         }
         Ok(problem)
     }

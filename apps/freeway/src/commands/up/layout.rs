@@ -61,8 +61,7 @@ impl Layout {
     /// Opens or makes the directory and takes its lock.
     pub(super) fn open(directory: PathBuf) -> Result<Self, Problem> {
         std::fs::create_dir_all(&directory).map_err(|error| Problem::file("make", &directory, error))?;
-        let directory =
-            directory.canonicalize().map_err(|error| Problem::file("find", &directory, error))?;
+        let directory = directory.canonicalize().map_err(|error| Problem::file("find", &directory, error))?;
         let path = directory.join("up.lock");
         let lock = OpenOptions::new()
             .create(true)
@@ -72,10 +71,11 @@ impl Layout {
             .map_err(|error| Problem::file("write", &path, error))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { directory, _lock: lock }),
-            Err(TryLockError::WouldBlock) => {
-                Err(Problem::new("running", format!("a network is running in {} already", directory.display()))
-                    .hint("see it with `freeway status`, stop it there with Ctrl-C, or choose another --dir"))
-            }
+            Err(TryLockError::WouldBlock) => Err(Problem::new(
+                "running",
+                format!("a network is running in {} already", directory.display()),
+            )
+            .hint("see it with `freeway status`, stop it there with Ctrl-C, or choose another --dir")),
             Err(TryLockError::Error(error)) => Err(Problem::file("lock", &path, error)),
         }
     }
@@ -91,7 +91,8 @@ impl Layout {
     /// Deletes the network, and nothing that `up` did not make.
     pub(super) fn clear(&self) -> Result<(), Problem> {
         let remove = |path: PathBuf| {
-            let result = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+            let result =
+                if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
             match result {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     Err(Problem::file("remove", &path, error))
@@ -114,8 +115,8 @@ impl Layout {
     }
 
     fn host_folders(&self) -> Result<Vec<(String, PathBuf)>, Problem> {
-        let entries =
-            std::fs::read_dir(&self.directory).map_err(|error| Problem::file("read", &self.directory, error))?;
+        let entries = std::fs::read_dir(&self.directory)
+            .map_err(|error| Problem::file("read", &self.directory, error))?;
         let mut found: Vec<(usize, String, PathBuf)> = entries
             .filter_map(|entry| {
                 let entry = entry.ok()?;
@@ -148,8 +149,9 @@ impl Layout {
                 Some(count) if here == named => format!("the network here has {here} hosts, not {count}"),
                 _ => format!("there are {here} folders of hosts, but the genesis names {named}"),
             };
-            return Err(Problem::new("other_network", message)
-                .hint("leave out --hosts to go on with it, choose another --dir, or begin anew with --fresh"));
+            return Err(Problem::new("other_network", message).hint(
+                "leave out --hosts to go on with it, choose another --dir, or begin anew with --fresh",
+            ));
         }
         let configs = self.assign_ports(&folders, rpc_port)?;
         Ok(Network { chain: genesis.chain().to_string(), hosts: configs })
@@ -176,7 +178,8 @@ impl Layout {
             let address = Address::of(&new_key(&accounts, &name, &passphrase)?.public());
             let folder = self.path(&name);
             std::fs::create_dir_all(&folder).map_err(|error| Problem::file("make", &folder, error))?;
-            let node = new_key(&Keystore::open(folder.join("keys"))?, &KeyConfig::default_name(), &passphrase)?;
+            let node =
+                new_key(&Keystore::open(folder.join("keys"))?, &KeyConfig::default_name(), &passphrase)?;
             genesis.accounts.push(GenesisAccount { address, balance: HOST_BALANCE });
             genesis.hosts.push(GenesisHost {
                 address,
@@ -195,8 +198,9 @@ impl Layout {
 
     fn make_passphrase(&self) -> Result<Passphrase, Problem> {
         let mut random = [0; 32];
-        getrandom::fill(&mut random)
-            .map_err(|error| Problem::new("randomness", format!("the system gives no randomness: {error}")))?;
+        getrandom::fill(&mut random).map_err(|error| {
+            Problem::new("randomness", format!("the system gives no randomness: {error}"))
+        })?;
         let path = self.path("passphrase");
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
@@ -213,7 +217,8 @@ impl Layout {
         folders: &[(String, PathBuf)],
         rpc_port: Option<u16>,
     ) -> Result<Vec<(String, PathBuf)>, Problem> {
-        let seed = folders.len() as u64 ^ self.directory.as_os_str().len() as u64 ^ u64::from(std::process::id());
+        let seed =
+            folders.len() as u64 ^ self.directory.as_os_str().len() as u64 ^ u64::from(std::process::id());
         let mut ports = Ports::new(seed.wrapping_mul(131));
         let mut configs = Vec::new();
         for (at, (name, folder)) in folders.iter().enumerate() {
@@ -245,8 +250,9 @@ impl Layout {
     /// Tells other commands where the network is.
     pub(super) fn announce(&self, rpc: &[String], pids: &[u32], chain: &str) -> Result<(), Problem> {
         let file = NetworkFile { rpc: rpc.to_vec(), pids: pids.to_vec(), chain: chain.to_owned() };
-        let json = serde_json::to_vec_pretty(&file)
-            .map_err(|error| Problem::new("defect", format!("the network file cannot be written: {error}")))?;
+        let json = serde_json::to_vec_pretty(&file).map_err(|error| {
+            Problem::new("defect", format!("the network file cannot be written: {error}"))
+        })?;
         write(&NetworkFile::path_in(&self.directory), &json)
     }
 

@@ -114,8 +114,32 @@ fn transport(key: &p::SecretKey) -> Result<Keypair, Fatal> {
     Keypair::ed25519_from_bytes(key.derive_bytes(TRANSPORT)).map_err(|error| Fatal(error.to_string()))
 }
 
+/// How long a port may be taken by an engine that has just stopped.
+const PORT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The engine reports a taken port late and from a background task; this asks first.
+async fn free_port(listen: SocketAddr, patience: Duration) -> Result<(), Fatal> {
+    let until = tokio::time::Instant::now() + patience;
+    loop {
+        match std::net::TcpListener::bind(listen) {
+            Ok(_) => return Ok(()),
+            Err(_) if tokio::time::Instant::now() < until => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Err(error) => {
+                return Err(Fatal(format!(
+                    "cannot listen for validators on {listen}: {error}; stop what uses it or choose another port"
+                )));
+            }
+        }
+    }
+}
+
 /// Runs the engine for `application` until `stop` becomes true. `key` is the node's key: the transport
 /// identity derives from it, and with `signing` it also votes for the validator `address`.
+///
+/// While the guard of `signing` is closed the engine runs as a follower's, as it fails when it is asked to
+/// sign and may not. When the guard opens, the engine starts again as a validator's.
 ///
 /// # Errors
 /// [`Fatal`] if the application, the engine's log or its network fails for good. Nothing was sent after the
@@ -129,18 +153,43 @@ pub async fn run<A: Application>(
     signing: Option<Signing>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), Fatal> {
-    // The engine reports a taken port late and from a background task; ask first.
-    drop(std::net::TcpListener::bind(config.listen).map_err(|error| {
-        Fatal(format!("cannot listen for validators on {}: {error}; stop what uses it or choose another port", config.listen))
-    })?);
-    let fatal = |error: &dyn std::fmt::Display| Fatal(format!("the consensus engine did not start: {error}"));
+    free_port(config.listen, Duration::ZERO).await?;
     let incarnation = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |time| time.as_nanos() as u64);
     let mut bridge = Bridge::new(application, chain, address, signing.clone(), incarnation)?;
+    loop {
+        let voter = signing.clone().filter(|_| bridge.votes());
+        match serve(&config, &mut bridge, address, key, chain, voter, &mut stop).await? {
+            End::Stopped => return Ok(()),
+            End::MayVote => {
+                info!("the engine starts again, now to vote");
+                free_port(config.listen, PORT_PATIENCE).await?;
+            }
+        }
+    }
+}
 
+/// Why the engine ended, if nothing failed.
+enum End {
+    Stopped,
+    MayVote,
+}
+
+/// Runs one engine: a validator's with `voter`, a follower's without.
+async fn serve<A: Application>(
+    config: &EngineConfig,
+    bridge: &mut Bridge<A>,
+    address: p::Address,
+    key: &p::SecretKey,
+    chain: p::ChainId,
+    voter: Option<Signing>,
+    stop: &mut watch::Receiver<bool>,
+) -> Result<End, Fatal> {
+    let fatal = |error: &dyn std::fmt::Display| Fatal(format!("the consensus engine did not start: {error}"));
+    let follows = voter.is_none();
     let keypair = transport(key)?;
-    let identity = match &signing {
+    let identity = match &voter {
         None => NetworkIdentity::new(config.moniker.clone(), keypair, None),
         Some(signing) => {
             let peer = keypair.public().to_peer_id().to_bytes();
@@ -152,13 +201,13 @@ pub async fn run<A: Application>(
             NetworkIdentity::new_validator(config.moniker.clone(), keypair, address.to_string(), proof)
         }
     };
-    let member = match signing {
+    let member = match voter {
         None => ConsensusContext::new_full_node(Address(address), Box::new(Checking(chain))),
         Some(signing) => {
             ConsensusContext::new_validator(Address(address), Box::new(Checking(chain)), Box::new(signing))
         }
     };
-    let (mut channels, handle) = EngineBuilder::new(Context, settings(&config))
+    let (mut channels, handle) = EngineBuilder::new(Context, settings(config))
         .with_default_wal(WalContext::new(config.wal.clone(), WireCodec))
         .with_default_network(NetworkContext::new(identity, WireCodec))
         .with_default_sync(SyncContext::new(WireCodec))
@@ -167,24 +216,24 @@ pub async fn run<A: Application>(
         .build()
         .await
         .map_err(|error| fatal(&error))?;
-    info!(listen = %config.listen, "consensus engine started");
+    info!(listen = %config.listen, follows, "consensus engine started");
 
     let result = loop {
         tokio::select! {
             // Stop first: a stopping node must not start new work.
             biased;
-            () = raised(&mut stop) => break Ok(()),
+            () = raised(stop) => break Ok(End::Stopped),
             message = channels.consensus.recv() => match message {
                 // The engine hangs up when its log cannot be written: what it would do next could not be
                 // remembered, so nothing more may be signed.
                 None => break Err(Fatal(format!(
                     "the consensus engine stopped because its log at {} could not be written or read; check \
                      the disk and start again", config.wal.display()))),
-                Some(message) => {
-                    if let Err(error) = answer(&mut bridge, &channels, message).await {
-                        break Err(error);
-                    }
-                }
+                Some(message) => match answer(bridge, &channels, message).await {
+                    Err(error) => break Err(error),
+                    Ok(()) if follows && bridge.votes() => break Ok(End::MayVote),
+                    Ok(()) => {}
+                },
             },
         }
     };

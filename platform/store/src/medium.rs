@@ -116,14 +116,20 @@ impl Session {
             Medium::Directory(_) => Ok(builder.create(&path)?),
             Medium::Simulated(disk) => Ok(builder.create_with_backend(disk.open(name))?),
         })?;
-        Ok(Database { inner, path, health: Arc::clone(&self.health), _lock: Arc::clone(&self.lock) })
+        Ok(Database {
+            inner: Some(inner),
+            path,
+            health: Arc::clone(&self.health),
+            _lock: Arc::clone(&self.lock),
+        })
     }
 }
 
 /// One database file. Every access to the storage engine passes through here, so that its panics are
 /// contained, its errors are told apart, and nothing is written after a failed write.
 pub(crate) struct Database {
-    inner: redb::Database,
+    /// Taken only by `drop`.
+    inner: Option<redb::Database>,
     path: PathBuf,
     health: Arc<Health>,
     _lock: Arc<Lock>,
@@ -177,7 +183,7 @@ impl Database {
         &self,
         work: impl FnOnce(&ReadTransaction) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
-        contain(&self.path, || work(&self.inner.begin_read()?))
+        contain(&self.path, || work(&self.engine()?.begin_read()?))
     }
 
     /// Writes all that `work` does, or nothing. A failure of the medium stops all later writes.
@@ -192,7 +198,7 @@ impl Database {
     ) -> Result<T, StoreError> {
         self.health.check()?;
         let result = contain(&self.path, || {
-            let mut txn = self.inner.begin_write()?;
+            let mut txn = self.engine()?.begin_write()?;
             txn.set_durability(durability)?;
             txn.set_quick_repair(matches!(durability, Durability::Immediate));
             let value = work(&txn)?;
@@ -202,12 +208,30 @@ impl Database {
         result.inspect_err(|error| self.health.record(error))
     }
 
+    fn engine(&self) -> Result<&redb::Database, redb::StorageError> {
+        self.inner.as_ref().ok_or(redb::StorageError::DatabaseClosed)
+    }
+
     fn format(&self) -> Result<u64, StoreError> {
         self.read(|txn| {
             let format = txn.open_table(META)?.get(FORMAT_KEY)?;
             let format = format.and_then(|bytes| number(bytes.value()));
             format.ok_or_else(|| StoreError::corrupt(&self.path, "the format number is missing").into())
         })
+    }
+}
+
+impl Drop for Database {
+    /// The engine writes as it closes; after a contained panic that may provoke another one.
+    fn drop(&mut self) {
+        let inner = self.inner.take();
+        let closed = contain(&self.path, || {
+            drop(inner);
+            Ok(())
+        });
+        if let Err(error) = closed {
+            tracing::error!(%error, "closing failed, the next start will recover the file");
+        }
     }
 }
 

@@ -63,7 +63,9 @@ impl Client {
         let mut base = Url::parse(url.trim()).map_err(|error| bad(&error.to_string()))?;
         match base.scheme() {
             "http" => {}
-            "https" => return Err(bad("TLS is not supported here; use http:// through a local proxy or tunnel")),
+            "https" => {
+                return Err(bad("TLS is not supported here; use http:// through a local proxy or tunnel"));
+            }
             _ => return Err(bad("it must start with http://")),
         }
         if !base.has_host() || base.query().is_some() || base.fragment().is_some() {
@@ -357,11 +359,7 @@ impl Client {
         Ok(self.http.request(method, url))
     }
 
-    async fn get<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        query: &[(&str, String)],
-    ) -> Result<T, ClientError> {
+    async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, ClientError> {
         self.json(self.request(Method::GET, path)?.query(query).timeout(REQUEST_TIMEOUT)).await
     }
 

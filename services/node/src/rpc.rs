@@ -147,9 +147,8 @@ pub async fn serve(
     let renderer = tokio::spawn(events::render(Arc::clone(&server)));
     let app = routes::router(server).into_make_service_with_connect_info::<Activity>();
     tracing::info!(%address, "RPC is listening");
-    let served = axum::serve(Bounded::new(listener, stop.clone()), app)
-        .with_graceful_shutdown(stopped(stop))
-        .await;
+    let served =
+        axum::serve(Bounded::new(listener, stop.clone()), app).with_graceful_shutdown(stopped(stop)).await;
     renderer.abort();
     served
 }

@@ -65,12 +65,22 @@ impl Actor {
     /// Signs the next transfer, to be included at `height` + 500 at the latest. Until it is known to be
     /// acknowledged, the next one has the same number: see [`Actor::acknowledged`].
     pub fn next(&self, height: u64, to: Address, amount: Amount) -> Transaction {
-        transfer(&self.key, self.chain, self.sequence, height + LIFETIME, to, amount)
+        self.sign_transfer(self.sequence, height + LIFETIME, to, amount)
+    }
+
+    /// Signs a transfer with a number of the caller's choice.
+    pub fn sign_transfer(&self, sequence: u64, expiry: u64, to: Address, amount: Amount) -> Transaction {
+        transfer(&self.key, self.chain, sequence, expiry, to, amount)
     }
 
     /// The last transfer was acknowledged; the next one has the next number.
     pub fn acknowledged(&mut self) {
         self.sequence += 1;
+    }
+
+    /// The last so many transfers were not acknowledged after all; their numbers are free again.
+    pub fn rewind(&mut self, count: u64) {
+        self.sequence = self.sequence.saturating_sub(count);
     }
 
     /// Sends a transfer through a node: its hash.

@@ -38,7 +38,7 @@ impl Proxy {
                 let change = Arc::clone(&change);
                 tokio::spawn(async move {
                     // A broken connection is the caller's to notice.
-                    let _ = pass(stream, target, &change).await;
+                    let _ = pass(stream, target, change.as_ref()).await;
                 });
             }
         });

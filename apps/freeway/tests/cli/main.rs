@@ -2,6 +2,8 @@
 //!
 //! None of these tests needs a network: where a node is asked, the test plays it (`node.rs`).
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod genesis;
 mod keys;
 mod kit;

@@ -20,7 +20,9 @@ pub enum ClientError {
         url: String,
     },
     /// No answer in time.
-    #[error("{url} did not answer in time; the node may be overloaded or stuck: look at its log, or try another node")]
+    #[error(
+        "{url} did not answer in time; the node may be overloaded or stuck: look at its log, or try another node"
+    )]
     TimedOut {
         /// Where.
         url: String,
@@ -42,7 +44,9 @@ pub enum ClientError {
         detail: ErrorDetail,
     },
     /// The answer is not a node's.
-    #[error("{url} does not answer like a Freeway node ({detail}); check the address, and that both are of one version")]
+    #[error(
+        "{url} does not answer like a Freeway node ({detail}); check the address, and that both are of one version"
+    )]
     Unexpected {
         /// Where.
         url: String,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use freeway_api::{AccountView, DelegateView, ErrorBody, HostView, QuotaView};
 use freeway_ledger::accounts::{ACCOUNTS, Account, delegates};
 use freeway_ledger::epochs::{CLOCK, VALIDATORS};
@@ -12,7 +12,7 @@ use freeway_ledger::{Params, epochs};
 use freeway_primitives::{Address, Amount, Height};
 
 use super::error::ApiError;
-use super::extract::{self, Asked, Nothing};
+use super::extract::{self, Asked, Nothing, Place};
 use super::{Context, Server};
 
 /// The most delegates that are shown.
@@ -28,7 +28,7 @@ const MAX_DELEGATES: usize = 256;
     ))]
 pub(super) async fn account(
     State(server): State<Arc<Server>>,
-    Path(address): Path<String>,
+    Place(address): Place<String>,
     _: Asked<Nothing>,
 ) -> Result<Json<AccountView>, ApiError> {
     let address = extract::value("address", &address)?;

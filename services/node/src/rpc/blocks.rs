@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use freeway_api::blocks::MAX_BLOCKS;
 use freeway_api::{BlockSummary, BlockView, BlocksView, ErrorBody, EventView, TransactionSummary};
 use freeway_ledger::{Receipt, Transaction};
@@ -11,7 +11,7 @@ use freeway_primitives::{Block, Canonical, Certificate, Height};
 use serde::Deserialize;
 
 use super::error::ApiError;
-use super::extract::{self, Asked, Nothing};
+use super::extract::{self, Asked, Nothing, Place};
 use super::{Context, Server};
 use crate::chain::BlockResults;
 
@@ -29,7 +29,9 @@ pub(super) struct Loaded {
 pub(super) fn load(context: &Context, height: Height) -> Result<Loaded, ApiError> {
     let latest = context.feed.tip().borrow().height;
     if height == Height::GENESIS {
-        return Err(ApiError::not_found("height 0 has no block").hint("/v1/genesis is where the chain begins"));
+        return Err(
+            ApiError::not_found("height 0 has no block").hint("/v1/genesis is where the chain begins")
+        );
     }
     if height > latest {
         let error = ApiError::not_found(format!("there is no block {height} yet; the latest is {latest}"));
@@ -55,14 +57,18 @@ pub(super) fn pruned(what: &str, height: Height, oldest: Height) -> ApiError {
 /// A block's own events and its receipts, in order.
 pub(super) fn results(
     context: &Context,
-    height: Height,
+    block: &Block,
 ) -> Result<(Vec<freeway_ledger::Event>, Vec<Receipt>), ApiError> {
+    let height = block.header.height;
     let missing = |what: &str| pruned(what, height, context.store.oldest_block());
     let bytes = context.store.block_results(height)?.ok_or_else(|| missing("the result of block"))?;
     let BlockResults { events, transactions, .. } = BlockResults::decode(&bytes)?;
+    // The block of a snapshot that this node began from was executed elsewhere.
+    if transactions.len() != block.transactions.len() {
+        return Err(pruned("the result of block", height, height.next()));
+    }
     let receipt = |hash| {
-        let (_, _, bytes) =
-            context.store.receipt(hash)?.ok_or_else(|| missing("a receipt of block"))?;
+        let (_, _, bytes) = context.store.receipt(hash)?.ok_or_else(|| missing("a receipt of block"))?;
         Ok(Receipt::decode(&bytes)?)
     };
     let receipts = transactions.iter().map(receipt).collect::<Result<_, ApiError>>()?;
@@ -79,13 +85,15 @@ pub(super) fn results(
     ))]
 pub(super) async fn block(
     State(server): State<Arc<Server>>,
-    Path(height): Path<String>,
+    Place(height): Place<String>,
     _: Asked<Nothing>,
 ) -> Result<Json<BlockView>, ApiError> {
     let height = match height.as_str() {
         "latest" => match server.context.feed.tip().borrow().height {
             Height::GENESIS => {
-                return Err(ApiError::not_found("there is no block yet").hint("/v1/events tells when there is"));
+                return Err(
+                    ApiError::not_found("there is no block yet").hint("/v1/events tells when there is")
+                );
             }
             height => height,
         },
@@ -96,13 +104,7 @@ pub(super) async fn block(
 
 fn view(context: &Context, height: Height) -> Result<BlockView, ApiError> {
     let Loaded { block, certificate, bytes } = load(context, height)?;
-    let (events, receipts) = match results(context, height) {
-        // The first block after a restored snapshot has no results of its own here.
-        Ok((_, receipts)) if receipts.len() != block.transactions.len() => {
-            return Err(pruned("the result of block", height, height.next()));
-        }
-        results => results?,
-    };
+    let (events, receipts) = results(context, &block)?;
     let summary = |(bytes, receipt): (&Vec<u8>, &Receipt)| {
         let transaction = Transaction::decode(bytes)?;
         Ok(TransactionSummary::new(receipt.transaction, &transaction, &receipt.outcome))

@@ -196,9 +196,9 @@ impl Follower {
     async fn replay(&mut self) -> Option<Event> {
         let height = self.sent.next();
         let block = self.server.bulk(move |context| {
-            let header = blocks::load(context, height)?.block.header;
-            let (events, receipts) = blocks::results(context, height)?;
-            rendered(context, &header, &events, &receipts)
+            let block = blocks::load(context, height)?.block;
+            let (events, receipts) = blocks::results(context, &block)?;
+            rendered(context, &block.header, &events, &receipts)
         });
         match block.await {
             Ok(block) => {

@@ -3,7 +3,7 @@
 use core::fmt::Display;
 use core::str::FromStr;
 
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use freeway_primitives::Height;
 use serde::de::DeserializeOwned;
@@ -21,6 +21,19 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Asked<T> {
         Query::try_from_uri(&parts.uri)
             .map(|Query(query)| Self(query))
             .map_err(|error| ApiError::bad_request("bad_query", error.to_string()))
+    }
+}
+
+/// The variable parts of a path.
+pub(crate) struct Place<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Place<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let path = Path::from_request_parts(parts, state).await;
+        path.map(|Path(place)| Self(place))
+            .map_err(|error| ApiError::bad_request("bad_path", error.body_text()))
     }
 }
 

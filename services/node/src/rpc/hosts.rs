@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use freeway_api::{ErrorBody, HostView, HostsView, ValidatorsView};
 use freeway_ledger::epochs::{self, VALIDATORS};
 use freeway_ledger::hosts::{HOSTS, Host};
@@ -13,7 +13,7 @@ use freeway_primitives::{Address, ValidatorSet};
 use serde::Deserialize;
 
 use super::error::ApiError;
-use super::extract::{self, AtHeight, Asked, Nothing};
+use super::extract::{self, Asked, AtHeight, Nothing, Place};
 use super::{Context, Server};
 
 /// The default and the greatest length of lists.
@@ -93,7 +93,7 @@ fn page(context: &Context, after: Option<Address>, limit: usize) -> Result<Hosts
     ))]
 pub(super) async fn host(
     State(server): State<Arc<Server>>,
-    Path(address): Path<String>,
+    Place(address): Place<String>,
     _: Asked<Nothing>,
 ) -> Result<Json<HostView>, ApiError> {
     let address = extract::value("address", &address)?;
@@ -121,7 +121,8 @@ pub(super) async fn validators(
     let height = query.height.as_deref().map(|text| extract::height("height", text)).transpose()?;
     let height = height.unwrap_or(next);
     if height > next {
-        let message = format!("the validators of height {height} are not known yet; the next height is {next}");
+        let message =
+            format!("the validators of height {height} are not known yet; the next height is {next}");
         return Err(ApiError::not_found(message));
     }
     let set = if height == next {

@@ -8,7 +8,7 @@ use core::time::Duration;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
@@ -63,19 +63,32 @@ impl Listener for Bounded {
     }
 }
 
-/// Tells a connection whether one of its requests is being answered.
+/// Tells a connection what becomes of its requests.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Activity(Arc<AtomicBool>);
+pub(crate) struct Activity(Arc<Requests>);
+
+#[derive(Debug, Default)]
+struct Requests {
+    /// Whether one is being answered.
+    answering: AtomicBool,
+    /// How many have arrived.
+    arrived: AtomicU64,
+}
 
 impl Activity {
-    /// A request has arrived and is being answered until the result is dropped.
+    /// A request has arrived, and is being answered until the result is dropped.
     pub(crate) fn begin(&self) -> Answering {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.arrived.fetch_add(1, Ordering::Relaxed);
+        self.0.answering.store(true, Ordering::Relaxed);
         Answering(self.clone())
     }
 
     fn is_answering(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.answering.load(Ordering::Relaxed)
+    }
+
+    fn arrived(&self) -> u64 {
+        self.0.arrived.load(Ordering::Relaxed)
     }
 }
 
@@ -90,7 +103,53 @@ pub(crate) struct Answering(Activity);
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.0.store(false, Ordering::Relaxed);
+        self.0.0.answering.store(false, Ordering::Relaxed);
+    }
+}
+
+/// How long a connection may still stand still. Time is an argument.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    head: Option<Head>,
+    last_progress: Instant,
+}
+
+/// The head of a request that has begun to arrive.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    /// When it must be complete.
+    deadline: Instant,
+    /// How many requests had arrived before it.
+    after: u64,
+}
+
+impl Patience {
+    fn new(now: Instant) -> Self {
+        Self { head: None, last_progress: now }
+    }
+
+    /// Bytes went out.
+    fn wrote(&mut self, now: Instant) {
+        self.last_progress = now;
+    }
+
+    /// Bytes came in.
+    fn heard(&mut self, now: Instant, activity: &Activity) {
+        self.last_progress = now;
+        let after = activity.arrived();
+        // What arrives while a request is answered is its body.
+        if !activity.is_answering() && self.head.is_none_or(|head| head.after != after) {
+            self.head = Some(Head { deadline: now + HEAD_TIMEOUT, after });
+        }
+    }
+
+    fn deadline(&self, activity: &Activity) -> Instant {
+        let idle = self.last_progress + IDLE_TIMEOUT;
+        match self.head {
+            Some(head) if head.after == activity.arrived() => head.deadline.min(idle),
+            // Complete: its request has arrived.
+            _ => idle,
+        }
     }
 }
 
@@ -98,9 +157,7 @@ impl Drop for Answering {
 pub(crate) struct Guarded {
     stream: TcpStream,
     activity: Activity,
-    /// When the head of a request that has begun to arrive must be complete.
-    head_deadline: Option<Instant>,
-    last_progress: Instant,
+    patience: Patience,
     timer: Pin<Box<Sleep>>,
     cut: Pin<Box<dyn Future<Output = ()> + Send>>,
     _permit: Option<OwnedSemaphorePermit>,
@@ -116,26 +173,10 @@ impl Guarded {
         Self {
             stream,
             activity: Activity::default(),
-            head_deadline: None,
-            last_progress: now,
+            patience: Patience::new(now),
             timer: Box::pin(tokio::time::sleep_until(now + IDLE_TIMEOUT)),
             cut,
             _permit: permit,
-        }
-    }
-
-    fn deadline(&mut self) -> Instant {
-        if self.activity.is_answering() {
-            self.head_deadline = None;
-        }
-        let idle = self.last_progress + IDLE_TIMEOUT;
-        self.head_deadline.map_or(idle, |head| head.min(idle))
-    }
-
-    fn heard(&mut self) {
-        self.last_progress = Instant::now();
-        if self.head_deadline.is_none() && !self.activity.is_answering() {
-            self.head_deadline = Some(self.last_progress + HEAD_TIMEOUT);
         }
     }
 
@@ -145,7 +186,7 @@ impl Guarded {
             return Poll::Ready(io::Error::new(io::ErrorKind::ConnectionAborted, "the node stops"));
         }
         loop {
-            let deadline = self.deadline();
+            let deadline = self.patience.deadline(&self.activity);
             if deadline <= Instant::now() {
                 return Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the connection stood still"));
             }
@@ -167,7 +208,7 @@ impl AsyncRead for Guarded {
             Poll::Pending => this.check(cx).map(Err),
             Poll::Ready(result) => {
                 if buf.filled().len() > before {
-                    this.heard();
+                    this.patience.heard(Instant::now(), &this.activity);
                 }
                 Poll::Ready(result)
             }
@@ -180,7 +221,7 @@ impl Guarded {
         match result {
             Poll::Pending => self.check(cx).map(Err),
             ready => {
-                self.last_progress = Instant::now();
+                self.patience.wrote(Instant::now());
                 ready
             }
         }
@@ -214,5 +255,50 @@ impl AsyncWrite for Guarded {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_head_must_be_complete_in_time() {
+        let (start, activity) = (Instant::now(), Activity::default());
+        let mut patience = Patience::new(start);
+        assert_eq!(patience.deadline(&activity), start + IDLE_TIMEOUT);
+        patience.heard(start + SECOND, &activity);
+        // One byte a second does not help.
+        patience.heard(start + SECOND * 2, &activity);
+        assert_eq!(patience.deadline(&activity), start + SECOND + HEAD_TIMEOUT);
+    }
+
+    #[test]
+    fn a_request_that_has_arrived_may_be_answered_for_long() {
+        let (start, activity) = (Instant::now(), Activity::default());
+        let mut patience = Patience::new(start);
+        patience.heard(start, &activity);
+        let answering = activity.begin();
+        assert_eq!(patience.deadline(&activity), start + IDLE_TIMEOUT);
+        patience.heard(start + SECOND, &activity);
+        assert_eq!(patience.deadline(&activity), start + SECOND + IDLE_TIMEOUT, "its body");
+        // The head of the answer is out, but an event stream goes on for ever.
+        drop(answering);
+        patience.wrote(start + SECOND * 60);
+        assert_eq!(patience.deadline(&activity), start + SECOND * 60 + IDLE_TIMEOUT);
+    }
+
+    #[test]
+    fn every_head_has_its_own_time() {
+        let (start, activity) = (Instant::now(), Activity::default());
+        let mut patience = Patience::new(start);
+        patience.heard(start, &activity);
+        drop(activity.begin());
+        patience.heard(start + SECOND * 50, &activity);
+        assert_eq!(patience.deadline(&activity), start + SECOND * 50 + HEAD_TIMEOUT);
+        drop(activity.begin());
+        assert_eq!(patience.deadline(&activity), start + SECOND * 50 + IDLE_TIMEOUT);
     }
 }

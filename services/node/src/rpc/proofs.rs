@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use freeway_api::{ErrorBody, ProofView};
 use freeway_ledger::Reader;
 use freeway_ledger::accounts::ACCOUNTS;
@@ -11,7 +11,7 @@ use freeway_primitives::{Address, Block, Canonical, Height};
 use freeway_store::MAX_KEY_BYTES;
 
 use super::error::ApiError;
-use super::extract::{self, AtHeight, Asked};
+use super::extract::{self, Asked, AtHeight, Place};
 use super::{Context, Server};
 
 /// Proof of a key of the state: its value, or that there is none.
@@ -28,11 +28,11 @@ use super::{Context, Server};
     ))]
 pub(super) async fn key(
     State(server): State<Arc<Server>>,
-    Path(key): Path<String>,
+    Place(key): Place<String>,
     Asked(query): Asked<AtHeight>,
 ) -> Result<Json<ProofView>, ApiError> {
-    let key = hex::decode(&key)
-        .map_err(|error| ApiError::parameter("key", format!("not hexadecimal: {error}")))?;
+    let key =
+        hex::decode(&key).map_err(|error| ApiError::parameter("key", format!("not hexadecimal: {error}")))?;
     if key.len() > MAX_KEY_BYTES {
         return Err(ApiError::parameter("key", format!("longer than {MAX_KEY_BYTES} bytes")));
     }
@@ -54,7 +54,7 @@ pub(super) async fn key(
     ))]
 pub(super) async fn account(
     State(server): State<Arc<Server>>,
-    Path(address): Path<String>,
+    Place(address): Place<String>,
     Asked(query): Asked<AtHeight>,
 ) -> Result<Json<ProofView>, ApiError> {
     let address: Address = extract::value("address", &address)?;

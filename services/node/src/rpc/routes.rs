@@ -8,7 +8,9 @@ use axum::routing::{MethodRouter, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::ApiError;
-use super::{Server, accounts, blocks, chain, events, guard, hosts, node, openapi, proofs, snapshots, status};
+use super::{
+    Server, accounts, blocks, chain, events, guard, hosts, node, openapi, proofs, snapshots, status,
+};
 use super::{sync, transactions};
 
 /// A method, its path, and what answers.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use freeway_store::{MANIFEST_NAME, MAX_CHUNK_BYTES, MAX_CHUNKS, Manifest, chunk_
 use tokio::io::AsyncReadExt;
 
 use super::error::ApiError;
-use super::extract::{self, Asked, Nothing};
+use super::extract::{self, Asked, Nothing, Place};
 use super::{Context, Server};
 
 /// The most snapshots that are listed.
@@ -102,7 +102,7 @@ fn folder_of(context: &Context, height: Height) -> Result<PathBuf, ApiError> {
     ))]
 pub(super) async fn manifest(
     State(server): State<Arc<Server>>,
-    Path(height): Path<String>,
+    Place(height): Place<String>,
     _: Asked<Nothing>,
 ) -> Result<Response, ApiError> {
     let height = extract::height("height", &height)?;
@@ -124,7 +124,7 @@ pub(super) async fn manifest(
     ))]
 pub(super) async fn chunk(
     State(server): State<Arc<Server>>,
-    Path((height, index)): Path<(String, String)>,
+    Place((height, index)): Place<(String, String)>,
     _: Asked<Nothing>,
 ) -> Result<Response, ApiError> {
     let height = extract::height("height", &height)?;
@@ -132,7 +132,8 @@ pub(super) async fn chunk(
     let folder = folder_of(&server.context, height)?;
     let index = usize::try_from(index).ok().filter(|index| *index < MAX_CHUNKS);
     let missing = || {
-        ApiError::not_found(format!("snapshot {height} has no such chunk")).hint("its manifest lists the chunks")
+        ApiError::not_found(format!("snapshot {height} has no such chunk"))
+            .hint("its manifest lists the chunks")
     };
     let path = folder.join(chunk_name(index.ok_or_else(missing)?));
     // Without a manifest the snapshot is unfinished.

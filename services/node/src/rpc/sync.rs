@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use freeway_api::ErrorBody;
 use freeway_primitives::Canonical;
 
 use super::Server;
 use super::error::ApiError;
-use super::extract::{self, Asked, Nothing};
+use super::extract::{self, Asked, Nothing, Place};
 use super::snapshots::binary;
 use crate::join;
 
@@ -48,13 +48,15 @@ pub(super) async fn offer(
     ))]
 pub(super) async fn switches(
     State(server): State<Arc<Server>>,
-    Path(height): Path<String>,
+    Place(height): Place<String>,
     _: Asked<Nothing>,
 ) -> Result<Response, ApiError> {
     let height = extract::height("height", &height)?;
     let bytes = server.bulk(move |context| {
         let Some(trail) = &context.trail else {
-            return Err(ApiError::not_found("this node keeps no trail of validator sets").hint("ask another node"));
+            return Err(
+                ApiError::not_found("this node keeps no trail of validator sets").hint("ask another node")
+            );
         };
         let switches = trail.after(height).map_err(|error| {
             tracing::warn!(%error, "the trail of validator sets cannot be read");
@@ -78,7 +80,7 @@ pub(super) async fn switches(
     ))]
 pub(super) async fn chunk(
     server: State<Arc<Server>>,
-    place: Path<(String, String)>,
+    place: Place<(String, String)>,
     nothing: Asked<Nothing>,
 ) -> Result<Response, ApiError> {
     super::snapshots::chunk(server, place, nothing).await

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use borsh::BorshDeserialize;
@@ -17,7 +17,7 @@ use futures::StreamExt;
 use serde::Deserialize;
 
 use super::error::ApiError;
-use super::extract::{self, Asked, Nothing};
+use super::extract::{self, Asked, Nothing, Place};
 use super::listener::stopped;
 use super::{Context, Server};
 use crate::mempool::InsertError;
@@ -54,7 +54,7 @@ pub(super) struct WaitQuery {
     ))]
 pub(super) async fn transaction(
     State(server): State<Arc<Server>>,
-    Path(hash): Path<String>,
+    Place(hash): Place<String>,
     Asked(query): Asked<WaitQuery>,
 ) -> Result<Json<TransactionView>, ApiError> {
     let hash: Digest = extract::value("hash", &hash)?;
@@ -63,7 +63,10 @@ pub(super) async fn transaction(
         None => Duration::ZERO,
     };
     if wait > MAX_WAIT {
-        return Err(ApiError::parameter("wait", "a request can wait 60000 milliseconds; ask again after that"));
+        return Err(ApiError::parameter(
+            "wait",
+            "a request can wait 60000 milliseconds; ask again after that",
+        ));
     }
     if !wait.is_zero() {
         wait_for(&server, &hash, wait).await?;
@@ -241,13 +244,17 @@ fn check_count(count: usize) -> Result<(), ApiError> {
     if (1..=MAX_SUBMIT).contains(&count) {
         return Ok(());
     }
-    Err(ApiError::bad_request("bad_count", format!("{count} transactions; a request can have 1 to {MAX_SUBMIT}")))
+    Err(ApiError::bad_request(
+        "bad_count",
+        format!("{count} transactions; a request can have 1 to {MAX_SUBMIT}"),
+    ))
 }
 
 /// The transactions, and whether there is one by itself.
 fn parse_json(body: &[u8]) -> Result<(Vec<Vec<u8>>, bool), ApiError> {
-    let request: SubmitRequest = serde_json::from_slice(body)
-        .map_err(|error| ApiError::bad_request("bad_json", format!("the body is not a submission: {error}")))?;
+    let request: SubmitRequest = serde_json::from_slice(body).map_err(|error| {
+        ApiError::bad_request("bad_json", format!("the body is not a submission: {error}"))
+    })?;
     match request {
         SubmitRequest { transaction: Some(one), transactions: None } => {
             Ok((vec![unhex("transaction", &one)?], true))
@@ -257,7 +264,10 @@ fn parse_json(body: &[u8]) -> Result<(Vec<Vec<u8>>, bool), ApiError> {
             let item = |(at, text): (usize, &String)| unhex(&format!("transactions[{at}]"), text);
             Ok((many.iter().enumerate().map(item).collect::<Result<_, _>>()?, false))
         }
-        _ => Err(ApiError::bad_request("bad_json", "the body must have either \"transaction\" or \"transactions\"")),
+        _ => Err(ApiError::bad_request(
+            "bad_json",
+            "the body must have either \"transaction\" or \"transactions\"",
+        )),
     }
 }
 

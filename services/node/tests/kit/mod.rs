@@ -19,23 +19,23 @@ use freeway_node::{Chain, Durability, Feed, Mempool, Submitter};
 use freeway_primitives::{
     Address, Amount, BlockId, Canonical, Certificate, ChainId, CommitSignature, Height, SecretKey,
 };
-use freeway_store::{Config, Medium, Store};
+use freeway_store::{Config, Medium, SimulatedDisk, Store};
 use tempfile::TempDir;
 
 /// The key of a name; the same in every run.
-pub fn key(name: &str) -> SecretKey {
+pub(crate) fn key(name: &str) -> SecretKey {
     let mut seed = [7; 32];
     seed[..name.len()].copy_from_slice(name.as_bytes());
     SecretKey::from_seed(seed)
 }
 
 /// The address of a name.
-pub fn address(name: &str) -> Address {
+pub(crate) fn address(name: &str) -> Address {
     Address::of(&key(name).public())
 }
 
 /// The genesis: the host `host`, and `alice` and `bob` with 1,000 FWY each.
-pub fn genesis() -> Genesis {
+pub(crate) fn genesis() -> Genesis {
     let account = |name: &str| GenesisAccount { address: address(name), balance: Amount::fwy(1_000) };
     Genesis {
         name: Text::new("kit").unwrap(),
@@ -54,30 +54,31 @@ pub fn genesis() -> Genesis {
     }
 }
 
-/// A chain and what belongs to it, in a directory of its own.
-pub struct Kit {
-    pub folder: TempDir,
-    pub genesis: Genesis,
-    pub chain_id: ChainId,
-    pub store: Arc<Store>,
-    pub mempool: Arc<Mempool>,
-    pub chain: Chain,
-    pub feed: Feed,
-    pub submitter: Submitter,
+/// A chain and what belongs to it, on a disk in memory; other files have a directory of their own.
+pub(crate) struct Kit {
+    pub(crate) folder: TempDir,
+    pub(crate) disk: SimulatedDisk,
+    pub(crate) genesis: Genesis,
+    pub(crate) chain_id: ChainId,
+    pub(crate) store: Arc<Store>,
+    pub(crate) mempool: Arc<Mempool>,
+    pub(crate) chain: Chain,
+    pub(crate) feed: Feed,
+    pub(crate) submitter: Submitter,
     outbox: tokio::sync::mpsc::Receiver<Arc<freeway_node::mempool::Pending>>,
 }
 
 impl Kit {
     /// A chain at genesis.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(genesis(), Config::default())
     }
 
     /// A chain at this genesis, in a store with this configuration.
-    pub fn with(genesis: Genesis, config: Config) -> Self {
+    pub(crate) fn with(genesis: Genesis, config: Config) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let medium = Medium::Directory(folder.path().join("store"));
-        std::fs::create_dir_all(folder.path().join("store")).unwrap();
+        let disk = SimulatedDisk::new();
+        let medium = Medium::Simulated(disk.clone());
         let store = Arc::new(Store::open(medium, Config { cache_bytes: 4 << 20, ..config }).unwrap());
         let chain_id = genesis.chain();
         let mempool = Arc::new(Mempool::new(chain_id, Limits::default()));
@@ -100,11 +101,11 @@ impl Kit {
         };
         let (submitter, outbox) =
             Submitter::new(Arc::clone(&store), Arc::clone(&mempool), feed.clone(), Some(journal));
-        Self { folder, genesis, chain_id, store, mempool, chain, feed, submitter, outbox }
+        Self { folder, disk, genesis, chain_id, store, mempool, chain, feed, submitter, outbox }
     }
 
     /// Builds, decides and commits the next block; its identity.
-    pub fn commit(&mut self) -> BlockId {
+    pub(crate) fn commit(&mut self) -> BlockId {
         let height = self.chain.height().next();
         let proposer = address("host");
         let opening = Opening { height, round: 0, valid_round: None, proposer };
@@ -116,7 +117,7 @@ impl Kit {
     }
 
     /// Commits so many blocks.
-    pub fn commit_many(&mut self, count: usize) {
+    pub(crate) fn commit_many(&mut self, count: usize) {
         for _ in 0..count {
             self.commit();
         }
@@ -132,13 +133,13 @@ impl Kit {
     }
 
     /// A transfer that may stand in any of the next thousand blocks.
-    pub fn transfer(&self, from: &str, sequence: u64, to: Address, amount: Amount) -> Transaction {
+    pub(crate) fn transfer(&self, from: &str, sequence: u64, to: Address, amount: Amount) -> Transaction {
         let message = Message::Accounts(accounts::Message::Transfer { to, amount });
         self.sign(from, sequence, message)
     }
 
     /// A transaction of the account of a name.
-    pub fn sign(&self, from: &str, sequence: u64, message: Message) -> Transaction {
+    pub(crate) fn sign(&self, from: &str, sequence: u64, message: Message) -> Transaction {
         Body {
             chain: self.chain_id,
             signer: key(from).public(),
@@ -151,7 +152,7 @@ impl Kit {
     }
 
     /// Takes in a transaction as from a client.
-    pub async fn submit(&self, transaction: &Transaction) -> freeway_primitives::Digest {
+    pub(crate) async fn submit(&self, transaction: &Transaction) -> freeway_primitives::Digest {
         let results = self.submitter.submit(vec![transaction.encode()]).await.unwrap();
         results.into_iter().next().unwrap().unwrap()
     }

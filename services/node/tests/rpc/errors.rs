@@ -101,7 +101,10 @@ async fn something_else_that_answers_is_noticed() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = Client::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
     let other = tokio::spawn(async move {
-        for answer in ["HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "HTTP/1.1 502 Bad\r\nContent-Length: 0\r\n\r\n"] {
+        for answer in [
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+            "HTTP/1.1 502 Bad\r\nContent-Length: 0\r\n\r\n",
+        ] {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut request = [0; 1_024];
             let _ = stream.read(&mut request).await.unwrap();

@@ -89,15 +89,9 @@ async fn streams_end_when_the_node_stops() {
 async fn a_slow_reader_is_told_what_it_missed() {
     let mut served = Served::new().await;
     served.kit.commit();
-    // More than a stream may be behind, committed while nobody can read: the server has one thread at most.
     let mut stream = served.client.events(None).await.unwrap();
-    let big: Vec<_> = (0..60)
-        .map(|sequence| served.kit.transfer("alice", sequence, address("bob"), Amount::fwy(1)))
-        .collect();
-    for transfer in &big {
-        served.kit.submit(transfer).await;
-    }
-    let blocks = 600;
+    // More than a stream may be behind; how many it misses is a matter of luck.
+    let blocks = 1_000;
     served.kit.commit_many(blocks);
     let (mut last, mut missed) = (1, 0);
     while last < 1 + blocks as u64 {

@@ -48,7 +48,9 @@ async fn a_snapshot_travels_over_http() {
     ] {
         assert_eq!(served.refused(&path).await.0, 404, "{path}");
     }
-    for path in ["/v1/snapshots/..%2f..%2fstore/manifest", "/v1/snapshots/+7/manifest", "/v1/snapshots/7/chunks/-1"] {
+    for path in
+        ["/v1/snapshots/..%2f..%2fstore/manifest", "/v1/snapshots/+7/manifest", "/v1/snapshots/7/chunks/-1"]
+    {
         assert_eq!(served.refused(path).await.0, 400, "{path}");
     }
 }
@@ -65,7 +67,8 @@ async fn a_new_node_is_offered_what_it_needs() {
     let offer = Offer::decode(&bytes).unwrap();
     assert_eq!(offer.manifest.height, Height(height));
     assert_eq!(offer.next.header.state_root, offer.manifest.root);
-    let switches = reqwest::get(format!("{}/v1/sync/switches/0", served.url)).await.unwrap().bytes().await.unwrap();
+    let switches =
+        reqwest::get(format!("{}/v1/sync/switches/0", served.url)).await.unwrap().bytes().await.unwrap();
     assert_eq!(&switches[..], 0u32.to_le_bytes(), "there was no switch yet");
     assert_eq!(api_error(served.client.snapshot_manifest(1).await.unwrap_err()).0, 404);
 }

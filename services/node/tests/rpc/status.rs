@@ -1,6 +1,8 @@
 //! Status, accounts, hosts, parameters, peers, metrics.
 
 use freeway_api::{GenesisFile, SigningView};
+use freeway_consensus::Application;
+use freeway_consensus::parts::Opening;
 use freeway_ledger::accounts::{self, Scope, Scopes};
 use freeway_ledger::{Message, Preset};
 use freeway_primitives::{Address, Amount, Height};
@@ -29,7 +31,10 @@ async fn status_shows_where_the_chain_stands() {
     assert!(status.hosts_complete);
     let [host] = status.hosts.as_slice() else { panic!("{:?}", status.hosts) };
     assert_eq!((host.address, host.weight, host.power), (address("host"), 100, 100));
-    assert_eq!((host.status.as_str(), host.operator.as_str(), host.region.as_str()), ("active", "the kit", "here"));
+    assert_eq!(
+        (host.status.as_str(), host.operator.as_str(), host.region.as_str()),
+        ("active", "the kit", "here")
+    );
     assert!(!host.silent);
 
     // What scripts rely on, as plain JSON.
@@ -153,4 +158,19 @@ async fn metrics_count_blocks_and_requests() {
     }
     stop.send_replace(true);
     follower.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_disk_is_reported_once_it_is_met() {
+    let mut served = Served::new().await;
+    served.kit.commit();
+    served.kit.disk.fail_after(0);
+    let opening = Opening { height: Height(2), round: 0, valid_round: None, proposer: address("host") };
+    served.kit.chain.propose(opening).unwrap_err();
+    let (status, error) = served.refused("/healthz").await;
+    assert_eq!((status, error.code.as_str()), (500, "storage"));
+    let cause = served.fatal.recv().await.unwrap();
+    assert!(!error.message.contains(&cause), "the cause is for the operator: {cause}");
+    // What is there can still be read while the node stops.
+    assert_eq!(served.client.block(1).await.unwrap().header.height, 1);
 }

@@ -6,6 +6,7 @@ mod bad_input;
 mod chaos;
 mod crash;
 mod damage;
+mod http;
 mod joining;
 mod up;
 

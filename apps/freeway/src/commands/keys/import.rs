@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::Key;
 use crate::cli::Context;
 use crate::hints::Problem;
-use crate::keystore::{DerivationPath, KdfParams, KeyName, Mnemonic, PassphraseError};
+use crate::keystore::{DerivationPath, KdfParams, KeyName, Mnemonic};
 
 /// More than any words have; what is longer is refused as such.
 const MAX_BYTES: u64 = 4096;
@@ -66,7 +66,9 @@ impl Import {
         }
         let asked = rpassword::prompt_password("Words (not shown while you type): ");
         asked.map(Zeroizing::new).map_err(|error| match error.kind() {
-            io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => PassphraseError::Cancelled.into(),
+            io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => {
+                Problem::interrupted().saying("no words were entered; nothing was done")
+            }
             _ => Problem::new("no_terminal", format!("cannot ask for the words: {error}"))
                 .hint("give them on stdin, or in a file with --words-file FILE"),
         })

@@ -1,0 +1,152 @@
+//! Single situations with a known outcome.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use freeway_ledger::epochs::HeldReason;
+use freeway_primitives::{Canonical, Height};
+use freeway_sim::adversaries::churn::Wish;
+use freeway_sim::adversaries::equivocator::{Betrayal, Traitor};
+use freeway_sim::plan::Sabotage;
+use freeway_sim::{Fault, Plan, World};
+
+fn calm(validators: usize) -> World {
+    World::new(Plan::calm(7, validators, 6))
+}
+
+fn tip(world: &World) -> Height {
+    (0..world.cast().members.len()).map(|node| world.height(node)).max().unwrap()
+}
+
+fn all_reach(world: &mut World, height: Height, within_ms: u64) -> bool {
+    let nodes = world.cast().members.len();
+    let until = world.now() + within_ms;
+    world.run_until(until, |world| (0..nodes).all(|node| world.height(node) >= height))
+}
+
+#[test]
+fn one_of_four_is_killed_blocks_go_on_and_it_catches_up() {
+    let mut world = calm(4);
+    assert!(all_reach(&mut world, Height(3), 20_000));
+    world.inject(Fault::Crash(2));
+    let at = tip(&world);
+    assert!(world.run_until(world.now() + 60_000, |world| world.height(0) >= at.plus(10)), "blocks go on");
+    assert!(world.height(2) <= at.next());
+    world.inject(Fault::Start(2));
+    let goal = tip(&world).plus(2);
+    assert!(all_reach(&mut world, goal, 30_000), "it catches up: {}", world.positions());
+}
+
+#[test]
+fn two_of_four_are_killed_no_block_no_fork_and_on_it_goes() {
+    let mut world = calm(4);
+    assert!(all_reach(&mut world, Height(3), 20_000));
+    world.inject(Fault::Crash(1));
+    world.inject(Fault::Crash(2));
+    // What was on its way may still decide one height.
+    world.run_until(world.now() + 5_000, |_| false);
+    let at = tip(&world);
+    world.run_until(world.now() + 60_000, |_| false);
+    assert_eq!(tip(&world), at, "half of the power decides nothing");
+    world.inject(Fault::Start(1));
+    world.inject(Fault::Start(2));
+    assert!(all_reach(&mut world, at.plus(5), 120_000), "on it goes: {}", world.positions());
+}
+
+#[test]
+fn a_wiped_validator_does_not_contradict_its_earlier_life() {
+    // However soon it is back, whatever it is told of the past, and wherever the network stands.
+    for seed in 0..12 {
+        let mut plan = Plan::calm(seed, 4, 6);
+        plan.links.delay_ms = (1, 120);
+        plan.links.jitter_ms = 60;
+        plan.historian = seed % 2 == 0;
+        let mut world = World::new(plan);
+        assert!(all_reach(&mut world, Height(4), 30_000));
+        world.run_until(world.now() + seed * 37, |_| false);
+        world.inject(Fault::Wipe(1));
+        world.run_until(world.now() + 20, |_| false);
+        world.inject(Fault::Start(1));
+        let votes = |world: &World| world.process(1).is_some_and(|process| process.bridge().votes());
+        assert!(!votes(&world), "it only watches at first");
+        assert!(world.run_until(world.now() + 90_000, votes), "it votes again: {}", world.positions());
+        let goal = tip(&world).plus(3);
+        assert!(all_reach(&mut world, goal, 30_000));
+    }
+}
+
+#[test]
+fn more_than_a_third_leaves_the_switch_is_held_and_the_chain_goes_on() {
+    let mut plan = Plan::calm(3, 5, 6);
+    plan.params = freeway_sim::cast::params(10);
+    let mut world = World::new(plan);
+    assert!(all_reach(&mut world, Height(2), 20_000));
+    for node in [1, 2] {
+        world.inject(Fault::Ask(node, Wish::Leave));
+    }
+    assert!(all_reach(&mut world, Height(12), 60_000), "the chain goes on: {}", world.positions());
+    assert_eq!(world.properties().held, 1, "the switch at height 10 was held");
+    assert_eq!(HeldReason::TooMuchLost.name(), "too_much_lost");
+    let validators = |world: &World| world.process(0).unwrap().bridge().plan().validators.members().len();
+    assert_eq!(validators(&world), 5, "the old set stays for an epoch");
+    assert!(all_reach(&mut world, Height(23), 60_000), "and goes on: {}", world.positions());
+}
+
+#[test]
+fn a_dead_proposer_is_not_asked_again() {
+    let mut world = calm(4);
+    assert!(all_reach(&mut world, Height(3), 20_000));
+    world.inject(Fault::Crash(0));
+    let silent = |world: &World| {
+        let dead = world.cast().members[0].address();
+        world.process(1).is_some_and(|process| process.bridge().plan().silent.contains(&dead))
+    };
+    assert!(world.run_until(world.now() + 60_000, silent), "its silence is noticed");
+    let at = tip(&world);
+    assert!(world.run_until(world.now() + 120_000, |world| world.height(1) >= at.plus(30)));
+    let store = world.process(1).unwrap().chain().store();
+    for height in at.0 + 2..=at.0 + 30 {
+        let (_, certificate) = store.block(Height(height)).unwrap().unwrap();
+        let certificate = freeway_primitives::Certificate::decode(&certificate).unwrap();
+        assert_eq!(certificate.round, 0, "height {height} waited for the dead one");
+    }
+}
+
+#[test]
+fn a_failing_disk_stops_the_node_and_nothing_acknowledged_is_lost() {
+    let ways = [Sabotage::Sync, Sabotage::Full, Sabotage::Writes(0), Sabotage::Writes(7), Sabotage::PowerAfter(11)];
+    for how in ways {
+        let mut world = calm(4);
+        assert!(all_reach(&mut world, Height(3), 20_000));
+        world.inject(Fault::Sabotage(1, how));
+        assert!(world.run_until(world.now() + 30_000, |world| !world.is_up(1)), "{how:?}: it stops");
+        assert!(world.stopped(1).is_some(), "{how:?}: and says why");
+        let at = tip(&world);
+        assert!(world.run_until(world.now() + 60_000, |world| world.height(0) >= at.plus(4)));
+        world.inject(Fault::Start(1));
+        let goal = tip(&world).plus(2);
+        assert!(all_reach(&mut world, goal, 60_000), "{how:?}: it goes on: {}", world.positions());
+        // Ends with the check that every promise of the node is kept.
+        world.run();
+    }
+}
+
+#[test]
+fn an_equivocator_is_convicted_and_removed() {
+    let mut plan = Plan::calm(5, 5, 14);
+    plan.traitor = Some(Traitor { node: 2, proposals: Some(Betrayal::TwoBlocks), votes: true, zeal: 1_000 });
+    let mut world = World::new(plan);
+    let summary = world.run();
+    assert!(summary.evidence > 0);
+    assert_eq!(summary.convictions, 1);
+    let traitor = world.cast().members[2].address();
+    let removed = |world: &World| world.process(0).unwrap().bridge().plan().validators.get(&traitor).is_none();
+    assert!(world.run_until(world.now() + 60_000, removed), "it is out at the next switch");
+}
+
+#[test]
+fn a_block_from_the_end_of_time_does_not_stop_the_clock() {
+    let mut plan = Plan::calm(5, 4, 20);
+    plan.traitor = Some(Traitor { node: 1, proposals: Some(Betrayal::EndOfTime), votes: false, zeal: 1_000 });
+    let mut world = World::new(plan);
+    world.run();
+}

@@ -1,5 +1,7 @@
 //! Genesis files: what is written is read back, and what is wrong is named.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use freeway_api::{GenesisFile, GenesisFileError};
 use freeway_ledger::{Genesis, GenesisAccount, GenesisHost, Preset, Text};
 use freeway_primitives::{Address, Amount, SecretKey};

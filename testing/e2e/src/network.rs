@@ -120,7 +120,8 @@ impl Network {
     /// If its folder cannot be written.
     pub fn add_follower(&mut self, sources: Vec<String>) -> Result<usize> {
         let number = self.nodes.len();
-        let configs: Vec<_> = self.nodes[..self.validators].iter().map(NodeProcess::config).collect::<Result<_>>()?;
+        let configs: Vec<_> =
+            self.nodes[..self.validators].iter().map(NodeProcess::config).collect::<Result<_>>()?;
         let home = self.plan.lay_follower(self.folder.path(), number, &configs, sources)?;
         self.nodes.push(NodeProcess::new(home));
         Ok(number)
@@ -156,7 +157,12 @@ impl Network {
                 let after = last.height + 1;
                 for block in page.blocks {
                     let known = *reference.entry(block.height).or_insert(block.id);
-                    ensure!(known == block.id, "two blocks at height {}: {known} and {}", block.height, block.id);
+                    ensure!(
+                        known == block.id,
+                        "two blocks at height {}: {known} and {}",
+                        block.height,
+                        block.id
+                    );
                 }
                 next = after;
             }
@@ -171,7 +177,12 @@ impl Network {
     pub async fn check_nobody_convicted(&self) -> Result<()> {
         for client in self.running_clients()? {
             for host in client.hosts(None, 100).await?.hosts {
-                ensure!(host.summary.status == "active", "{} is {}", host.summary.address, host.summary.status);
+                ensure!(
+                    host.summary.status == "active",
+                    "{} is {}",
+                    host.summary.address,
+                    host.summary.status
+                );
                 let bonded = self.genesis.hosts.iter().find(|entry| entry.address == host.summary.address);
                 let bonded = bonded.map(|entry| entry.collateral);
                 ensure!(bonded == Some(host.collateral), "{} lost collateral", host.summary.address);
@@ -199,9 +210,11 @@ impl Network {
                 host.unbonding.iter().for_each(|part| add(part.amount));
             }
         }
-        let given = self.genesis.accounts.iter().fold(Amount::ZERO, |sum, entry| {
-            sum.checked_add(entry.balance).unwrap_or_default()
-        });
+        let given = self
+            .genesis
+            .accounts
+            .iter()
+            .fold(Amount::ZERO, |sum, entry| sum.checked_add(entry.balance).unwrap_or_default());
         ensure!(held == given, "there were {given} in the genesis, there are {held} now");
         Ok(())
     }

@@ -110,7 +110,10 @@ impl NodeProcess {
     /// # Errors
     /// If the node is not running.
     pub fn pid(&self) -> Result<u32> {
-        self.running.as_ref().and_then(|running| running.child.id()).ok_or_else(|| eyre!("the node is not running"))
+        self.running
+            .as_ref()
+            .and_then(|running| running.child.id())
+            .ok_or_else(|| eyre!("the node is not running"))
     }
 
     /// Whether the process was started and has not been seen to end.

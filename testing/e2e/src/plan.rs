@@ -166,13 +166,9 @@ impl Plan {
         }
     }
 
-    fn genesis(
-        &self,
-        accounts: &[SecretKey],
-        owners: &[SecretKey],
-        nodes: &[SecretKey],
-    ) -> Result<Genesis> {
-        let entry = |key: &SecretKey, balance| GenesisAccount { address: Address::of(&key.public()), balance };
+    fn genesis(&self, accounts: &[SecretKey], owners: &[SecretKey], nodes: &[SecretKey]) -> Result<Genesis> {
+        let entry =
+            |key: &SecretKey, balance| GenesisAccount { address: Address::of(&key.public()), balance };
         let mut entries: Vec<_> = accounts.iter().map(|key| entry(key, self.balance)).collect();
         entries.extend(owners.iter().map(|key| entry(key, Amount::fwy(1_000))));
         let hosts = owners.iter().zip(nodes).enumerate().map(|(at, (owner, node))| {

@@ -119,7 +119,7 @@ impl Signing {
         context.output().detail(format_args!("{hash} is stored; waiting for its block"));
         let (height, receipt) = included(context, node, &stored).await?;
         if let Some(failure) = receipt.failure {
-            let told = Problem::told(failure.code, failure.message);
+            let told = advised(Problem::told(failure.code, failure.message));
             let message = format!("failed in block {height}: {}", told.message());
             return Err(told.saying(message).and_hint(format!("`freeway transaction {hash}` shows it")));
         }
@@ -137,7 +137,7 @@ impl Signer<'_> {
                 Ok(_) => return Ok(stored),
                 // Refused for good, so that signing the same once more cannot make it happen twice.
                 Err(problem) if problem.code() == OVERTAKEN && attempt < ATTEMPTS => attempt += 1,
-                Err(problem) => return Err(problem),
+                Err(problem) => return Err(advised(problem)),
             }
         }
     }
@@ -214,4 +214,17 @@ fn expired(sent: &Stored) -> Problem {
     let message = format!("the transaction {} was in no block up to height {}", sent.hash, sent.expiry);
     Problem::new("expired", message)
         .hint("it can never happen now; send it again, with a larger --expires-in if the network is busy")
+}
+
+/// What the ledger says, with what to do here where it leaves that open.
+fn advised(problem: Problem) -> Problem {
+    let next = match problem.code() {
+        "insufficient_balance" => "`freeway account` shows what there is; send less, or fill it up first",
+        "allowance_exceeded" | "scope_missing" => {
+            "the account's owner can allow more: `freeway delegate add` replaces the key's rights"
+        }
+        "invalid_delegation" | "zero_amount" => "check the values on the command line",
+        _ => return problem,
+    };
+    problem.or_hint(next)
 }

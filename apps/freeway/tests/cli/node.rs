@@ -80,6 +80,7 @@ fn a_payment_that_fails_says_why() {
         error["message"].as_str().unwrap().contains("the account has 1 FWY, this needs 5 FWY"),
         "{error}"
     );
+    assert!(error["hint"].as_str().unwrap().starts_with("`freeway account`"), "{error}");
     let hash = fake.last().hash().to_string();
     assert!(error["hint"].as_str().unwrap().contains(&format!("freeway transaction {hash}")), "{error}");
 }

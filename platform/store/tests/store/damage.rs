@@ -61,7 +61,7 @@ fn damage() -> impl Strategy<Value = Damage> {
 fn damaged_files_never_panic() {
     let sound = tempfile::tempdir().unwrap();
     chain(sound.path());
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(2500));
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(64));
     let result = runner.run(&(damage(), any::<bool>(), any::<bool>()), |(damage, state, verify)| {
         let directory = tempfile::tempdir().unwrap();
         for name in ["blocks.redb", "state.redb"] {

@@ -1,5 +1,7 @@
 //! The HTTP interface of a node, over loopback, with the client that programs use.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 #[path = "../kit/mod.rs"]
 mod kit;
 

@@ -18,7 +18,10 @@ fn one() -> Plan {
 async fn refused(client: &Client, transaction: &Transaction, status: u16, code: &str) -> Result<()> {
     match client.submit(transaction).await {
         Err(ClientError::Api { status: got, detail }) => {
-            ensure!((got, detail.code.as_str()) == (status, code), "not {status} {code}, but {got} {detail:?}");
+            ensure!(
+                (got, detail.code.as_str()) == (status, code),
+                "not {status} {code}, but {got} {detail:?}"
+            );
             ensure!(detail.message.len() > 10, "{detail:?}");
             Ok(())
         }
@@ -61,7 +64,10 @@ async fn bad_transactions_get_their_codes_and_the_node_lives() -> Result<()> {
     let hash = client.submit(&greedy).await?;
     let failed = client.wait_for_transaction(&hash, SOON).await?;
     let failure = failed.failure.ok_or_else(|| eyre!("it did not fail"))?;
-    ensure!(failed.outcome == Some(OutcomeView::Failed) && failure.code == "insufficient_balance", "{failure:?}");
+    ensure!(
+        failed.outcome == Some(OutcomeView::Failed) && failure.code == "insufficient_balance",
+        "{failure:?}"
+    );
     let account = client.account(&network.actor(0).address()).await?;
     ensure!(account.balance == Amount::fwy(999) && account.committed_sequence == 2, "{account:?}");
 
@@ -71,7 +77,8 @@ async fn bad_transactions_get_their_codes_and_the_node_lives() -> Result<()> {
     client.submit(&nothing(0)).await?;
     let many: Vec<_> = (1..20).map(|sequence| nothing(sequence).encode()).collect();
     let answers = client.submit_many(&many).await?;
-    let limited = |error: &freeway_api::ErrorDetail| ["quota_exceeded", "no_free_place"].contains(&error.code.as_str());
+    let limited =
+        |error: &freeway_api::ErrorDetail| ["quota_exceeded", "no_free_place"].contains(&error.code.as_str());
     ensure!(answers.iter().all(|answer| answer.as_ref().is_err_and(limited)), "{answers:?}");
 
     network.check_conservation(&client).await?;

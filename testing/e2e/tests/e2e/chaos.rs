@@ -113,7 +113,8 @@ async fn run(seed: u64) -> Result<()> {
     ensure!(trader.acknowledged.len() > ROUNDS * ACTORS, "only {} transfers", trader.acknowledged.len());
     let judge = network.client(0)?;
     for hash in &trader.acknowledged {
-        let found = judge.wait_for_transaction(hash, SOON).await.wrap_err_with(|| format!("transfer {hash}"))?;
+        let found =
+            judge.wait_for_transaction(hash, SOON).await.wrap_err_with(|| format!("transfer {hash}"))?;
         ensure!(found.outcome == Some(OutcomeView::Done), "acknowledged, but {found:?}");
     }
     let height = judge.status().await?.height;

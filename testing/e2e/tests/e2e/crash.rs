@@ -21,7 +21,9 @@ async fn signs_again(network: &Network, at: usize) -> Result<()> {
     wait::until(SOON, "the node's signature in a block", || async {
         let block = client.latest_block().await?;
         // A certificate needs only two thirds, so the node's own signature is in most, not in all.
-        Ok::<_, freeway_api::ClientError>(own.is_some_and(|own| block.certificate.signers.contains(&own)).then_some(()))
+        Ok::<_, freeway_api::ClientError>(
+            own.is_some_and(|own| block.certificate.signers.contains(&own)).then_some(()),
+        )
     })
     .await?;
     ensure!(client.status().await?.signing == SigningView::Active);

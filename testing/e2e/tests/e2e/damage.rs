@@ -67,7 +67,8 @@ async fn a_taken_port_a_bad_file_and_a_second_node_are_named() -> Result<()> {
     let mut config = good.clone();
     config.data = node.data();
     config.key.keystore = node.home().join("keys");
-    (config.rpc.listen, config.gossip.listen, config.consensus.listen) = (free_port(), free_port(), free_port());
+    (config.rpc.listen, config.gossip.listen, config.consensus.listen) =
+        (free_port(), free_port(), free_port());
     std::fs::write(twin.join("node.toml"), config.to_toml())?;
     let error = refuses_to_start(&mut NodeProcess::new(twin)).await?;
     ensure!(error.contains("in use"), "{error}");
@@ -141,7 +142,8 @@ async fn damaged_files_are_recovered_or_named_and_never_cause_a_panic() -> Resul
             outcomes.push(outcome.wrap_err_with(|| format!("{name}: {harm}")));
         }
     }
-    let failures: Vec<String> = outcomes.into_iter().filter_map(|o| o.err().map(|e| format!("{e:#}"))).collect();
+    let failures: Vec<String> =
+        outcomes.into_iter().filter_map(|o| o.err().map(|e| format!("{e:#}"))).collect();
     ensure!(failures.is_empty(), "{}", failures.join("\n"));
     Ok(())
 }
@@ -163,7 +165,11 @@ async fn goes_on_or_says_why(node: &mut NodeProcess, client: &freeway_api::Clien
         node.kill9().await?;
     }
     let log = node.log()[before..].to_owned();
-    ensure!(!log.contains("panicked"), "a panic: {}", log.lines().find(|l| l.contains("panicked")).unwrap_or(""));
+    ensure!(
+        !log.contains("panicked"),
+        "a panic: {}",
+        log.lines().find(|l| l.contains("panicked")).unwrap_or("")
+    );
     match result? {
         None => Ok(()),
         Some((status, error)) => explained(status.code(), &error).map(drop),
@@ -174,8 +180,11 @@ fn largest_kib(folder: &Path) -> Result<u64> {
     let mut largest = 0;
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
-        let size =
-            if entry.file_type()?.is_dir() { largest_kib(&entry.path())? } else { entry.metadata()?.len() >> 10 };
+        let size = if entry.file_type()?.is_dir() {
+            largest_kib(&entry.path())?
+        } else {
+            entry.metadata()?.len() >> 10
+        };
         largest = largest.max(size);
     }
     Ok(largest)

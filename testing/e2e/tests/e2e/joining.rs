@@ -1,7 +1,7 @@
 //! Nodes that come without data: after a loss, or for the first time.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use eyre::{Result, ensure, eyre};
@@ -124,7 +124,10 @@ async fn a_source_that_says_nothing_useful_is_named() -> Result<()> {
     let Started::Ended(status, error) = network.node(0).listening().await? else {
         return Err(eyre!("the node started from nothing"));
     };
-    ensure!(!status.success() && error["message"].as_str().is_some_and(|m| m.contains("127.0.0.1:9")), "{error}");
+    ensure!(
+        !status.success() && error["message"].as_str().is_some_and(|m| m.contains("127.0.0.1:9")),
+        "{error}"
+    );
     let limit = Duration::from_secs(1);
     ensure!(network.node(0).ended(limit).await.is_err(), "it was still there");
     Ok(())

@@ -28,7 +28,10 @@ async fn status(dir: &TempDir) -> Result<Value> {
 }
 
 async fn all_gone(up: &Up) -> Result<()> {
-    wait::until(SOON, "the end of all hosts", || async { Ok::<_, String>(up.alive().is_empty().then_some(())) }).await
+    wait::until(SOON, "the end of all hosts", || async {
+        Ok::<_, String>(up.alive().is_empty().then_some(()))
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -99,7 +99,8 @@ async fn run(options: &Options) -> Result<report::Report> {
     let clients = (0..options.hosts).map(|at| network.client(at)).collect::<Result<Vec<_>>>()?;
     let observer = measure::Observer::start(&clients[options.hosts - 1]).await?;
     let before = measure::Costs::read(&pids);
-    let offered = offer::run(&clients, transfers, options.rate, Duration::from_secs(options.seconds), &observer);
+    let offered =
+        offer::run(&clients, transfers, options.rate, Duration::from_secs(options.seconds), &observer);
     let offered = offered.await?;
     let loaded = measure::Costs::read(&pids);
     // What was taken last is still to be included.

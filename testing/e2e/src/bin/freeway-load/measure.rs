@@ -58,7 +58,8 @@ impl Observer {
                         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
                         let age = now.saturating_sub(Duration::from_millis(block.time_ms));
                         included.fetch_add(block.transactions.len() as u64, Ordering::Relaxed);
-                        let transactions = block.transactions.into_iter().map(|receipt| receipt.hash).collect();
+                        let transactions =
+                            block.transactions.into_iter().map(|receipt| receipt.hash).collect();
                         blocks.push(Seen { at, age, transactions });
                     }
                     Some(StreamItem::Lagged(lagged)) => bail!("the observer missed {} blocks", lagged.missed),
@@ -131,7 +132,11 @@ pub(crate) async fn block_work(clients: &[Client]) -> Vec<f64> {
         let text = client.metrics().await.unwrap_or_default();
         let value = |end: &str| {
             text.lines()
-                .filter(|line| line.split([' ', '{']).next().is_some_and(|n| n.ends_with(&format!("block_work_ms_{end}"))))
+                .filter(|line| {
+                    line.split([' ', '{'])
+                        .next()
+                        .is_some_and(|n| n.ends_with(&format!("block_work_ms_{end}")))
+                })
                 .find_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
                 .unwrap_or(0.0)
         };

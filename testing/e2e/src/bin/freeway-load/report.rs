@@ -90,7 +90,8 @@ impl Report {
             blocks.iter().flat_map(|block| block.transactions.iter().map(|hash| (*hash, block.at))).collect();
         // The observer listens to the last node.
         let elsewhere = offered.acknowledged.iter().filter(|(_, _, node)| hosts == 1 || node + 1 != hosts);
-        let finality = elsewhere.filter_map(|(hash, at, _)| Some(seen.get(hash)?.saturating_duration_since(*at)));
+        let finality =
+            elsewhere.filter_map(|(hash, at, _)| Some(seen.get(hash)?.saturating_duration_since(*at)));
         let full: Vec<&Seen> = blocks.iter().filter(|block| !block.transactions.is_empty()).collect();
         let window = if full.len() > 2 * EDGE + 1 { &full[EDGE..full.len() - EDGE] } else { &full[..] };
         let window_s = match window {

@@ -2,7 +2,19 @@
 
 use std::process::ExitCode;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    freeway::cli::run(std::env::args_os().collect()).await
+fn main() -> ExitCode {
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            freeway::output::Output::default().problem(&freeway::hints::Problem::new(
+                "no_threads",
+                format!("no threads can be started: {error}"),
+            ));
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(freeway::cli::run(std::env::args_os().collect()));
+    // A thread that reads standard input ends only with the input; the program does not wait for it.
+    runtime.shutdown_background();
+    code
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use crate::parts::Opening;
+use bytes::Bytes;
 use freeway_primitives::{Address, BlockId, Certificate, Equivocation, Height, ValidatorSet};
 
 /// A failure after which the node must not go on: storage that cannot be read or written, or rules that
@@ -83,15 +83,20 @@ pub trait Application: Send + 'static {
 
     /// The height is over; the certificate may have gained signatures since `decided`. Evidence is what the
     /// engine saw of equivocation.
-    fn finalized(&mut self, certificate: &Certificate, evidence: Vec<Equivocation>) -> Result<Decided, Fatal>;
+    fn finalized(&mut self, certificate: &Certificate, evidence: Vec<Equivocation>)
+    -> Result<Decided, Fatal>;
 
     /// Whether the latest block was certainly made after this node started. Before that, what looks like the
     /// network deciding may be its past: messages that were late, or that somebody sends again.
     fn is_current(&mut self) -> Result<bool, Fatal>;
 
     /// Decided blocks with their certificates, from `from`, at most `count` and about `max_bytes`.
-    fn history(&mut self, from: Height, count: usize, max_bytes: usize)
-    -> Result<Vec<(Bytes, Certificate)>, Fatal>;
+    fn history(
+        &mut self,
+        from: Height,
+        count: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<(Bytes, Certificate)>, Fatal>;
 
     /// The oldest height that [`Application::history`] can give.
     fn oldest(&mut self) -> Result<Height, Fatal>;

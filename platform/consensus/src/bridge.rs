@@ -211,10 +211,8 @@ impl<A: Application> Bridge<A> {
     fn judge(&mut self, assembled: Assembled) -> Result<Option<ProposedValue<Context>>, Fatal> {
         let opening = assembled.opening;
         let expected = self.view.proposer(opening.height, opening.round);
-        let sealed = self
-            .view
-            .key_of(&opening.proposer)
-            .is_some_and(|key| assembled.is_sealed_by(&self.chain, &key));
+        let sealed =
+            self.view.key_of(&opening.proposer).is_some_and(|key| assembled.is_sealed_by(&self.chain, &key));
         if malachitebft_core_types::Validator::address(expected).0 != opening.proposer || !sealed {
             debug!(height = %opening.height, round = opening.round, "a proposal by somebody else was dropped");
             return Ok(None);

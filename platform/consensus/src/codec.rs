@@ -232,9 +232,10 @@ impl Codec<sync::Response<Context>> for WireCodec {
 
     fn encode(&self, response: &sync::Response<Context>) -> Result<Bytes, Error> {
         let sync::Response::ValueResponse(response) = response;
-        let values = response.values.iter().map(|value| {
-            Ok((value.value_bytes.to_vec(), extended_from_engine(&value.certificate)?))
-        });
+        let values = response
+            .values
+            .iter()
+            .map(|value| Ok((value.value_bytes.to_vec(), extended_from_engine(&value.certificate)?)));
         write(&ResponseWire { start: response.start_height, values: values.collect::<Result<_, Error>>()? })
     }
 }

@@ -398,7 +398,8 @@ mod tests {
         for height in 1..=4_000 {
             let first = view.proposer(p::Height(height), 0);
             *counts.entry(first.voting_power()).or_insert(0) += 1;
-            let mut seen: Vec<_> = (0..4).map(|round| view.proposer(p::Height(height), round).address).collect();
+            let mut seen: Vec<_> =
+                (0..4).map(|round| view.proposer(p::Height(height), round).address).collect();
             seen.sort();
             seen.dedup();
             assert!(seen.len() == 4, "four rounds ask all four");

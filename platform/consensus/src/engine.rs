@@ -78,8 +78,9 @@ impl NodeConfig for Settings {
 }
 
 fn settings(config: &EngineConfig) -> Settings {
-    let multiaddr =
-        |address: &SocketAddr| TransportProtocol::Tcp.multiaddr(&address.ip().to_string(), address.port().into());
+    let multiaddr = |address: &SocketAddr| {
+        TransportProtocol::Tcp.multiaddr(&address.ip().to_string(), address.port().into())
+    };
     let messages = Some(ByteSize(MAX_MESSAGE_BYTES as u64));
     let p2p = P2pConfig {
         listen_addr: multiaddr(&config.listen),

@@ -25,4 +25,4 @@ pub mod signing;
 pub use application::{Application, Decided, Fatal, HeightPlan, Judged, Timing};
 pub use bridge::{Bridge, Outgoing, equivocations};
 pub use context::{Context, ValidatorView};
-pub use signing::{SigningGuard, Signing};
+pub use signing::{Signing, SigningGuard};

@@ -166,9 +166,9 @@ impl Verifier<Context> for Checking {
         &self,
         proof: &ValidatorProof<Context>,
     ) -> Result<VerificationResult, Error> {
-        let valid = proof.decoded_public_key().is_ok_and(|key| {
-            key.0.verify_raw(&proof.preimage(), &proof.signature.0).is_ok()
-        });
+        let valid = proof
+            .decoded_public_key()
+            .is_ok_and(|key| key.0.verify_raw(&proof.preimage(), &proof.signature.0).is_ok());
         Ok(VerificationResult::from_bool(valid))
     }
 }

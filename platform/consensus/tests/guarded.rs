@@ -10,11 +10,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use freeway_consensus::engine::{EngineConfig, run};
 use freeway_consensus::parts::Opening;
-use freeway_consensus::{
-    Application, Decided, Fatal, HeightPlan, Judged, Signing, SigningGuard, Timing,
-};
+use freeway_consensus::{Application, Decided, Fatal, HeightPlan, Judged, Signing, SigningGuard, Timing};
 use freeway_primitives::{
-    Address, BlockId, Certificate, ChainId, Digest, Domain, Equivocation, Height, SecretKey, Validator, ValidatorSet,
+    Address, BlockId, Certificate, ChainId, Digest, Domain, Equivocation, Height, SecretKey, Validator,
+    ValidatorSet,
 };
 use tokio::sync::watch;
 

@@ -165,8 +165,10 @@ impl Nodes for Base {
         if let Some(node) = self.cache.get(hash) {
             return Ok(node);
         }
-        let stored = self.contain(|| path.with_bytes(|path| Ok(self.nodes.get(path)?)))?;
-        let slots = stored.and_then(|bytes| <[Slot; 16]>::try_from_slice(bytes.value()).ok());
+        let slots = self.contain(|| {
+            let stored = path.with_bytes(|path| self.nodes.get(path))?;
+            Ok(stored.and_then(|bytes| <[Slot; 16]>::try_from_slice(bytes.value()).ok()))
+        })?;
         match slots.map(Node::new).filter(|node| node.hash == *hash) {
             Some(node) => {
                 let node = Arc::new(node);

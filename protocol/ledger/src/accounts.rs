@@ -544,7 +544,10 @@ pub(crate) fn check(
         return Ok(Err(Rejection::SequenceUsed { got, next }));
     }
     if got > next {
-        return Ok(Err(Rejection::SequenceAhead { got, next }));
+        // An account that held nothing has one transaction an epoch: a later one need not even wait.
+        let waits = units(&account.quota, params) > 0;
+        let exceeded = Rejection::QuotaExceeded { limit: 1, period: "epoch" };
+        return Ok(Err(if waits { Rejection::SequenceAhead { got, next } } else { exceeded }));
     }
     *sequence = next.saturating_add(1);
     Ok(count(&mut account.quota, params, height).map(|free_place| Checked { account, delegate, free_place }))
@@ -565,9 +568,14 @@ fn covers(delegate: &mut Delegate, body: &Body, height: Height) -> Result<(), Re
     Ok(())
 }
 
+/// Quota units that the account held when the epoch began.
+fn units(quota: &Quota, params: &Params) -> u128 {
+    quota.basis.0 / params.quota_unit.0.max(1)
+}
+
 /// Counts one transaction; whether it takes a free place.
 fn count(quota: &mut Quota, params: &Params, height: Height) -> Result<bool, Rejection> {
-    let units = quota.basis.0 / params.quota_unit.0.max(1);
+    let units = units(quota, params);
     if units == 0 {
         if quota.used_in_epoch > 0 {
             return Err(Rejection::QuotaExceeded { limit: 1, period: "epoch" });

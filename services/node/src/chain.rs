@@ -528,14 +528,17 @@ impl Application for Chain {
                     .map_err(|reason| NodeError::Replay { height, detail: reason.to_string() })?
             }
         };
-        let record =
-            BlockRecord { height, id, block: bytes.to_vec(), certificate: certificate.encode() };
+        let record = BlockRecord { height, id, block: bytes.to_vec(), certificate: certificate.encode() };
         self.store.append_block(&record).map_err(NodeError::from)?;
         self.apply(executed, certificate.clone(), bytes.len())?;
         Ok(Decided::Committed)
     }
 
-    fn finalized(&mut self, certificate: &Certificate, evidence: Vec<Equivocation>) -> Result<Decided, Fatal> {
+    fn finalized(
+        &mut self,
+        certificate: &Certificate,
+        evidence: Vec<Equivocation>,
+    ) -> Result<Decided, Fatal> {
         let outcome = self.decided(certificate)?;
         if outcome == Decided::Committed && certificate.height == self.head.height {
             let gained = |head: &Certificate| certificate.signatures.len() > head.signatures.len();
@@ -563,8 +566,7 @@ impl Application for Chain {
         let mut found = Vec::new();
         let mut bytes = 0;
         for offset in 0..count as u64 {
-            let Some((block, certificate)) =
-                self.store.block(from.plus(offset)).map_err(NodeError::from)?
+            let Some((block, certificate)) = self.store.block(from.plus(offset)).map_err(NodeError::from)?
             else {
                 break;
             };

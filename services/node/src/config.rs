@@ -128,7 +128,9 @@ impl GossipConfig {
     /// If one is malformed; names it.
     pub fn allowed(&self) -> Result<Vec<PeerId>, String> {
         let parse = |id: &String| {
-            id.parse().map_err(|_| format!("gossip.allowed: {id:?} is not a node identity; it starts with 12D3KooW"))
+            id.parse().map_err(|_| {
+                format!("gossip.allowed: {id:?} is not a node identity; it starts with 12D3KooW")
+            })
         };
         self.allowed.iter().map(parse).collect()
     }
@@ -187,8 +189,8 @@ impl NodeConfig {
             return Err(ConfigError::TooLong(path.to_owned()));
         }
         let text = std::fs::read_to_string(path).map_err(read)?;
-        let mut config = Self::parse(&text)
-            .map_err(|detail| ConfigError::Invalid { path: path.to_owned(), detail })?;
+        let mut config =
+            Self::parse(&text).map_err(|detail| ConfigError::Invalid { path: path.to_owned(), detail })?;
         let folder = path.parent().unwrap_or(Path::new("."));
         for relative in [&mut config.data, &mut config.genesis, &mut config.key.keystore]
             .into_iter()

@@ -224,7 +224,8 @@ pub fn offer(store: &Store, snapshots: &Path) -> Result<Option<Offer>, String> {
         let manifest = std::fs::read(path).map_err(|error| error.to_string())?;
         let manifest = Manifest::decode(&manifest).map_err(|error| error.to_string())?;
         let read = |height| store.block(height).map_err(|error: StoreError| error.to_string());
-        let (Some((block, certificate)), Some((next, next_certificate))) = (read(height)?, read(height.next())?)
+        let (Some((block, certificate)), Some((next, next_certificate))) =
+            (read(height)?, read(height.next())?)
         else {
             continue;
         };

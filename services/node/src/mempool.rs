@@ -55,7 +55,9 @@ pub enum InsertError {
         limit: usize,
     },
     /// No room.
-    #[error("the node's mempool is full ({count} transactions); try again in a few seconds or at another node")]
+    #[error(
+        "the node's mempool is full ({count} transactions); try again in a few seconds or at another node"
+    )]
     Full {
         /// How many wait.
         count: usize,
@@ -193,7 +195,9 @@ impl Mempool {
         let duty = body.message.class() == Class::Duty;
         let count = queues.by_hash.len();
         let reserve = if duty { self.limits.duty_reserve } else { 0 };
-        if count >= self.limits.count + reserve || (queues.bytes + pending.bytes.len() > self.limits.bytes && !duty) {
+        if count >= self.limits.count + reserve
+            || (queues.bytes + pending.bytes.len() > self.limits.bytes && !duty)
+        {
             return Err(InsertError::Full { count });
         }
         if queues.by_hash.contains_key(&pending.hash) {

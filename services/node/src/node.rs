@@ -259,12 +259,17 @@ fn signing_guard(config: &NodeConfig) -> Result<SigningGuard, RunError> {
     let marker = config.data.join(WATCHING);
     let empty = !store_folder(config).exists();
     if empty && !config.join.key_is_new && config.host.is_some() {
-        std::fs::write(&marker, b"This node signs nothing until it has seen the network decide without it.\n")
-            .and_then(|()| std::fs::File::open(&config.data)?.sync_all())
-            .map_err(|source| RunError::Folder { path: marker.clone(), source })?;
+        std::fs::write(
+            &marker,
+            b"This node signs nothing until it has seen the network decide without it.\n",
+        )
+        .and_then(|()| std::fs::File::open(&config.data)?.sync_all())
+        .map_err(|source| RunError::Folder { path: marker.clone(), source })?;
     }
     if marker.exists() {
-        warn!("this node has no memory of what it signed; it watches until the network has decided without it");
+        warn!(
+            "this node has no memory of what it signed; it watches until the network has decided without it"
+        );
         return Ok(SigningGuard::closed());
     }
     Ok(SigningGuard::open())

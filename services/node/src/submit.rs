@@ -43,9 +43,13 @@ impl Submitter {
     ///
     /// # Errors
     /// [`JournalError`] if it cannot be made durable; the node must stop.
-    pub async fn submit(&self, batch: Vec<Vec<u8>>) -> Result<Vec<Result<Digest, InsertError>>, JournalError> {
+    pub async fn submit(
+        &self,
+        batch: Vec<Vec<u8>>,
+    ) -> Result<Vec<Result<Digest, InsertError>>, JournalError> {
         let this = self.clone();
-        let inserted = tokio::task::spawn_blocking(move || this.insert(&batch, true)).await.unwrap_or_default();
+        let inserted =
+            tokio::task::spawn_blocking(move || this.insert(&batch, true)).await.unwrap_or_default();
         let accepted: Vec<Arc<Pending>> = inserted.iter().flatten().cloned().collect();
         if let Some(journal) = &self.journal
             && !accepted.is_empty()

@@ -106,9 +106,7 @@ impl Walk {
         if certificate.height != height || certificate.block != header.id() {
             return Err(fail("it is for another block".into()));
         }
-        certificate
-            .verify(&self.chain, &self.set)
-            .map_err(|error: CertificateError| fail(error.to_string()))
+        certificate.verify(&self.chain, &self.set).map_err(|error: CertificateError| fail(error.to_string()))
     }
 
     /// Takes a step: from here on the next set signs.

@@ -91,7 +91,10 @@ impl Cast {
         let owners = members.iter().map(|member| (&member.owner, 1_000_000));
         let accounts = owners
             .chain(users.iter().map(|user| (user, 1_000)))
-            .map(|(key, coins)| GenesisAccount { address: Address::of(&key.public()), balance: Amount::fwy(coins) })
+            .map(|(key, coins)| GenesisAccount {
+                address: Address::of(&key.public()),
+                balance: Amount::fwy(coins),
+            })
             .collect();
         let text = |text: String| Text::new(text).expect("a short text");
         let hosts = members
@@ -108,7 +111,8 @@ impl Cast {
                 endpoints: Vec::new(),
             })
             .collect();
-        let genesis = Genesis { name: text("simulation".into()), time_ms: GENESIS_MS, params, accounts, hosts };
+        let genesis =
+            Genesis { name: text("simulation".into()), time_ms: GENESIS_MS, params, accounts, hosts };
         Self { members, users, genesis }
     }
 }

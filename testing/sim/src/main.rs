@@ -48,7 +48,11 @@ fn main() -> std::process::ExitCode {
         let mut world = World::new(plan);
         world.trace.live = options.trace;
         let summary = world.run();
-        say(&format!("{summary:#?}\ntrace {}\n{:.1} s", world.trace.digest(), started.elapsed().as_secs_f64()));
+        say(&format!(
+            "{summary:#?}\ntrace {}\n{:.1} s",
+            world.trace.digest(),
+            started.elapsed().as_secs_f64()
+        ));
         return std::process::ExitCode::SUCCESS;
     }
     let step = (options.seeds / 20).max(1);

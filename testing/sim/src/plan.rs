@@ -2,9 +2,7 @@
 
 use freeway_ledger::Params;
 
-use crate::adversaries::{
-    churn, crasher, equivocator, garbage, partitioner, saboteur, skewer, wiper,
-};
+use crate::adversaries::{churn, crasher, equivocator, garbage, partitioner, saboteur, skewer, wiper};
 use crate::cast::params;
 use crate::network::{Cut, Links};
 use crate::random::Random;

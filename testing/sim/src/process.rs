@@ -168,9 +168,8 @@ impl Process {
     pub fn start(start: Start<'_>) -> Result<Self, (Fatal, Wal)> {
         let chain = start.genesis.chain();
         let (clock, skew) = (Arc::clone(&start.clock), Arc::clone(&start.skew_ms));
-        let own_clock = move || {
-            GENESIS_MS + clock.load(Ordering::Relaxed) + skew.load(Ordering::Relaxed) - SKEW_BASE_MS
-        };
+        let own_clock =
+            move || GENESIS_MS + clock.load(Ordering::Relaxed) + skew.load(Ordering::Relaxed) - SKEW_BASE_MS;
         let mempool = Arc::new(Mempool::new(chain, Limits::default()));
         let guard = if start.forgetful { SigningGuard::closed() } else { SigningGuard::open() };
         let signing = start.key.clone().map(|key| Signing::new(chain, key, guard));

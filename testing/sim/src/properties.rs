@@ -114,7 +114,12 @@ impl Properties {
     ///
     /// # Errors
     /// [`Violation`] if anything is wrong with it.
-    pub fn committed(&mut self, chain: &Chain, height: Height, life_of: impl Fn(&Address) -> Option<u64>) -> Verdict {
+    pub fn committed(
+        &mut self,
+        chain: &Chain,
+        height: Height,
+        life_of: impl Fn(&Address) -> Option<u64>,
+    ) -> Verdict {
         let store = chain.store();
         let stored = store.block(height).map_err(|error| Violation {
             property: "readable",
@@ -179,7 +184,10 @@ impl Properties {
             let other = self.votes.get(&entry).filter(|block| **block != Some(certificate.block));
             if let Some(other) = other.filter(|_| Some(commit.validator) != self.traitor) {
                 let signer = commit.validator;
-                return violated("no double signing", format!("{signer} precommitted {other:?} at {height}, too"));
+                return violated(
+                    "no double signing",
+                    format!("{signer} precommitted {other:?} at {height}, too"),
+                );
             }
         }
         Ok(())
@@ -215,7 +223,13 @@ impl Properties {
     }
 
     /// An engine has handed equivocation to an honest node.
-    pub fn evidence_seen(&mut self, reporter: Address, life: u64, at: Height, proofs: &[Equivocation]) -> Verdict {
+    pub fn evidence_seen(
+        &mut self,
+        reporter: Address,
+        life: u64,
+        at: Height,
+        proofs: &[Equivocation],
+    ) -> Verdict {
         for proof in proofs {
             self.evidence += 1;
             let (accused, offence) = (proof.validator(), proof.height());
@@ -248,7 +262,10 @@ impl Properties {
         let state = chain.store().view();
         let host = HOSTS.get(&state, &report.accused).ok().flatten();
         if host.is_some_and(|host| host.status != Status::Removed) {
-            return violated("evidence counts", format!("{report:?} was known, but block {height} ignores it"));
+            return violated(
+                "evidence counts",
+                format!("{report:?} was known, but block {height} ignores it"),
+            );
         }
         Ok(())
     }
@@ -263,10 +280,14 @@ impl Properties {
         let first_seen = self.seen_events.insert(height);
         for event in &results.events {
             match event {
-                freeway_ledger::Event::Epochs(freeway_ledger::epochs::Event::Switched { .. }) if first_seen => {
+                freeway_ledger::Event::Epochs(freeway_ledger::epochs::Event::Switched { .. })
+                    if first_seen =>
+                {
                     self.switches += 1;
                 }
-                freeway_ledger::Event::Epochs(freeway_ledger::epochs::Event::SwitchHeld { .. }) if first_seen => {
+                freeway_ledger::Event::Epochs(freeway_ledger::epochs::Event::SwitchHeld { .. })
+                    if first_seen =>
+                {
                     self.held += 1;
                 }
                 _ => {}
@@ -274,7 +295,9 @@ impl Properties {
         }
         for hash in &results.transactions {
             let receipt = store.receipt(hash).ok().flatten();
-            let Some(receipt) = receipt.and_then(|(_, _, bytes)| freeway_ledger::Receipt::decode(&bytes).ok()) else {
+            let Some(receipt) =
+                receipt.and_then(|(_, _, bytes)| freeway_ledger::Receipt::decode(&bytes).ok())
+            else {
                 return violated("readable", format!("receipt {hash} of block {height} is missing"));
             };
             for event in receipt.events {
@@ -298,7 +321,8 @@ impl Properties {
         let (held, totals, supply) =
             read().map_err(|fault| Violation { property: "readable", detail: fault.0 })?;
         if held != totals || totals.total() != Some(supply) || supply != self.supply {
-            let detail = format!("entries {held:?}, totals {totals:?}, supply {supply}, at first {}", self.supply);
+            let detail =
+                format!("entries {held:?}, totals {totals:?}, supply {supply}, at first {}", self.supply);
             return violated("supply conserved", detail);
         }
         Ok(())

@@ -63,7 +63,14 @@ pub fn run(validators: usize, blocks: u64) -> String {
     text
 }
 
-fn row(text: &mut String, name: &str, traffic: &Traffic, mesh: u64, nodes: u64, per_block: impl Fn(u64) -> f64) {
+fn row(
+    text: &mut String,
+    name: &str,
+    traffic: &Traffic,
+    mesh: u64,
+    nodes: u64,
+    per_block: impl Fn(u64) -> f64,
+) {
     let each = traffic.made_bytes as f64 / traffic.made.max(1) as f64;
     // Writing into a string cannot fail.
     let _ = writeln!(

@@ -23,7 +23,13 @@ thread_local! {
 pub struct Remembering(pub ChainId);
 
 impl Remembering {
-    fn answer(&self, message: &[u8], signature: &Signature, key: &PublicKey, check: impl FnOnce() -> bool) -> bool {
+    fn answer(
+        &self,
+        message: &[u8],
+        signature: &Signature,
+        key: &PublicKey,
+        check: impl FnOnce() -> bool,
+    ) -> bool {
         let mut name = blake3::Hasher::new();
         name.update(self.0.0.as_bytes()).update(&key.0.0).update(&signature.0.0).update(message);
         let name = *name.finalize().as_bytes();

@@ -52,7 +52,14 @@ pub fn transaction(
     let address = Address::of(&key.public());
     let sequence = sequence(process, key);
     let expiry = process.chain().height().plus(lifetime);
-    let body = Body { chain: process.chain().chain(), signer: key.public(), on_behalf_of: None, sequence, expiry, message };
+    let body = Body {
+        chain: process.chain().chain(),
+        signer: key.public(),
+        on_behalf_of: None,
+        sequence,
+        expiry,
+        message,
+    };
     let signed = body.sign(key);
     let promise =
         Promise { node, wipes, hash: signed.hash(), expiry, account: address, signer: address, sequence };

@@ -158,9 +158,11 @@ impl World {
         let cast = Cast::new(&plan.weights, 6, plan.params.clone());
         let chain = cast.genesis.chain();
         let clock = Arc::new(AtomicU64::new(0));
-        let supply = cast.genesis.accounts.iter().fold(Amount::ZERO, |sum, account| {
-            sum.checked_add(account.balance).expect("a small supply")
-        });
+        let supply = cast
+            .genesis
+            .accounts
+            .iter()
+            .fold(Amount::ZERO, |sum, account| sum.checked_add(account.balance).expect("a small supply"));
         let traitor = plan.traitor.as_ref().map(|traitor| cast.members[traitor.node].address());
         let network = Network::new(plan.nodes(), plan.links, random.fork());
         let properties = Properties::new(chain, supply, plan.params.evidence.max_age_blocks, traitor);
@@ -311,7 +313,10 @@ impl World {
         self.now() > self.last_fault_ms
             && self.nodes.iter().all(|node| {
                 node.committed.0 >= self.plan.target
-                    && node.process.as_ref().is_some_and(|process| process.key().is_none() || process.bridge().votes())
+                    && node
+                        .process
+                        .as_ref()
+                        .is_some_and(|process| process.key().is_none() || process.bridge().votes())
             })
     }
 
@@ -361,7 +366,8 @@ impl World {
         match event {
             Event::Deliver { from, to, wire } => {
                 if self.nodes[to].process.is_some() {
-                    self.trace.note(at, format_args!("{from} > {to} {} {} B", wire.kind.name(), wire.bytes.len()));
+                    self.trace
+                        .note(at, format_args!("{from} > {to} {} {} B", wire.kind.name(), wire.bytes.len()));
                     self.with(to, |process| process.receive(from, &wire));
                 }
             }
@@ -442,7 +448,9 @@ impl World {
         let count = self.nodes.len();
         for out in outs {
             let instead = match (&mut self.hand, &out, &key) {
-                (Some(hand), Out::Consensus(message), Some(key)) if betrays => hand.consensus(message, key, count),
+                (Some(hand), Out::Consensus(message), Some(key)) if betrays => {
+                    hand.consensus(message, key, count)
+                }
                 (Some(hand), Out::Parts(parts), Some(key)) if betrays => hand.parts(parts, key, count),
                 _ => None,
             };
@@ -488,7 +496,8 @@ impl World {
     }
 
     fn client_sends(&mut self) {
-        let up: Vec<usize> = (0..self.nodes.len()).filter(|node| self.nodes[*node].process.is_some()).collect();
+        let up: Vec<usize> =
+            (0..self.nodes.len()).filter(|node| self.nodes[*node].process.is_some()).collect();
         if up.is_empty() {
             return;
         }
@@ -546,7 +555,9 @@ impl World {
     /// of the same key. Only losing the disk excuses from that.
     fn promise_kept(&self, promise: &Promise) -> Result<(), Violation> {
         let node = &self.nodes[promise.node];
-        let Some(process) = node.process.as_ref().filter(|_| node.wipes == promise.wipes) else { return Ok(()) };
+        let Some(process) = node.process.as_ref().filter(|_| node.wipes == promise.wipes) else {
+            return Ok(());
+        };
         let store = process.chain().store();
         let included = store.receipt(&promise.hash).is_ok_and(|receipt| receipt.is_some());
         let waits = process.mempool().contains(&promise.hash);

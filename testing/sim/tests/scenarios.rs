@@ -113,7 +113,8 @@ fn a_dead_proposer_is_not_asked_again() {
 
 #[test]
 fn a_failing_disk_stops_the_node_and_nothing_acknowledged_is_lost() {
-    let ways = [Sabotage::Sync, Sabotage::Full, Sabotage::Writes(0), Sabotage::Writes(7), Sabotage::PowerAfter(11)];
+    let ways =
+        [Sabotage::Sync, Sabotage::Full, Sabotage::Writes(0), Sabotage::Writes(7), Sabotage::PowerAfter(11)];
     for how in ways {
         let mut world = calm(4);
         assert!(all_reach(&mut world, Height(3), 20_000));
@@ -139,7 +140,8 @@ fn an_equivocator_is_convicted_and_removed() {
     assert!(summary.evidence > 0);
     assert_eq!(summary.convictions, 1);
     let traitor = world.cast().members[2].address();
-    let removed = |world: &World| world.process(0).unwrap().bridge().plan().validators.get(&traitor).is_none();
+    let removed =
+        |world: &World| world.process(0).unwrap().bridge().plan().validators.get(&traitor).is_none();
     assert!(world.run_until(world.now() + 60_000, removed), "it is out at the next switch");
 }
 

@@ -6,7 +6,13 @@ use freeway_sim::runner;
 
 fn runs(first: u64, count: u64) {
     let (summary, failures) = runner::run(first, count, 1, |_| {});
-    assert!(failures.is_empty(), "{} failed, the first: seed {}\n{}", failures.len(), failures[0].0, failures[0].1);
+    assert!(
+        failures.is_empty(),
+        "{} failed, the first: seed {}\n{}",
+        failures.len(),
+        failures[0].0,
+        failures[0].1
+    );
     assert_eq!(summary.runs, count);
     assert!(summary.crashes > 0 && summary.cuts > 0 && summary.evidence > 0 && summary.switches > 0);
 }

@@ -30,7 +30,7 @@ pub struct Node {
 #[derive(Debug, Subcommand)]
 enum NodeCommand {
     /// Make a node's key, configuration and the description of its host.
-    Init(init::Init),
+    Init(Box<init::Init>),
     /// Run a node until it is stopped.
     Start(start::Start),
 }

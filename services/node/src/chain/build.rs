@@ -15,11 +15,7 @@ impl Chain {
         let started = std::time::Instant::now();
         let head = &self.head;
         let height = opening.height;
-        let info = BlockInfo {
-            height,
-            proposer: self.address,
-            parent_signers: head.parent_signers(),
-        };
+        let info = BlockInfo { height, proposer: self.address, parent_signers: head.parent_signers() };
         let state = self.store.view();
         let mut executor = Executor::begin(&state, info)?;
         let wanted = head.params.blocks.max_transactions as usize;
@@ -78,4 +74,3 @@ impl super::Head {
         self.certificate.iter().flat_map(|c| &c.signatures).map(|commit| commit.validator).collect()
     }
 }
-

@@ -67,7 +67,11 @@ impl Chain {
 
     /// Checks a block against the head and executes it. `trusted` skips signatures: only for blocks of this
     /// node's own store.
-    pub(super) fn execute(&self, block: Block, trusted: bool) -> Result<Result<Executed, Invalid>, NodeError> {
+    pub(super) fn execute(
+        &self,
+        block: Block,
+        trusted: bool,
+    ) -> Result<Result<Executed, Invalid>, NodeError> {
         let started = std::time::Instant::now();
         if let Err(invalid) = self.check_header(&block, trusted) {
             return Ok(Err(invalid));

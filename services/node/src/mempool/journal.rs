@@ -136,7 +136,8 @@ impl Journal {
     /// # Errors
     /// [`JournalError`] if they cannot be written.
     pub async fn record(&self, records: Vec<Arc<Pending>>) -> Result<(), JournalError> {
-        let stopped = || JournalError { path: "the journal".into(), detail: "an earlier write failed".into() };
+        let stopped =
+            || JournalError { path: "the journal".into(), detail: "an earlier write failed".into() };
         let (done, written) = oneshot::channel();
         self.groups.send(Group { records, done }).await.map_err(|_| stopped())?;
         written.await.map_err(|_| stopped())?
@@ -176,7 +177,9 @@ fn writer(
             // What was just acknowledged is in the mempool already or in a block: both are durable enough.
             match rewrite(path, &waiting()).and_then(|new| Ok((new.metadata()?.len(), new))) {
                 Ok((new_length, new)) => (file, length) = (new, new_length),
-                Err(error) => tracing::warn!(%error, "the mempool journal could not be compacted and grows on"),
+                Err(error) => {
+                    tracing::warn!(%error, "the mempool journal could not be compacted and grows on")
+                }
             }
         }
     }

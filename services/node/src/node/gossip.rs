@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use freeway_network::{
-    DEFAULT_MAX_MESSAGE_BYTES, Handle, Incoming, Misbehaviour, PublishError, Verdict,
-};
+use freeway_network::{DEFAULT_MAX_MESSAGE_BYTES, Handle, Incoming, Misbehaviour, PublishError, Verdict};
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, warn};
 

@@ -43,7 +43,13 @@ pub struct Traitor {
 
 /// Draws a traitor among the first `validators` nodes.
 pub fn draw(random: &mut Random, validators: usize) -> Traitor {
-    let all = [None, Some(Betrayal::TwoBlocks), Some(Betrayal::FalseRoot), Some(Betrayal::EndOfTime), Some(Betrayal::Ahead)];
+    let all = [
+        None,
+        Some(Betrayal::TwoBlocks),
+        Some(Betrayal::FalseRoot),
+        Some(Betrayal::EndOfTime),
+        Some(Betrayal::Ahead),
+    ];
     let proposals = *random.pick(&all);
     Traitor {
         node: random.index(validators),

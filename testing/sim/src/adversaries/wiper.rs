@@ -6,7 +6,8 @@ use crate::random::Random;
 
 /// Wipes one validator, unless others that cannot be counted on would make it a third.
 pub fn schedule(random: &mut Random, plan: &mut Plan) {
-    let shrinks = plan.faults.iter().any(|(_, fault)| matches!(fault, Fault::Ask(_, Wish::Leave | Wish::Withdraw)));
+    let shrinks =
+        plan.faults.iter().any(|(_, fault)| matches!(fault, Fault::Ask(_, Wish::Leave | Wish::Withdraw)));
     let validators = plan.validators();
     if (plan.traitor.is_some() || shrinks) && validators < 9 {
         return;

@@ -4,9 +4,7 @@ use std::sync::atomic::Ordering;
 
 use freeway_consensus::Fatal;
 use freeway_consensus::context::{Context, Height};
-use malachitebft_core_consensus::{
-    ConsensusMsg, Effect, LivenessMsg, Resumable, Resume, SignedConsensusMsg,
-};
+use malachitebft_core_consensus::{ConsensusMsg, Effect, LivenessMsg, Resumable, Resume, SignedConsensusMsg};
 use malachitebft_core_types::{Round, Timeout, TimeoutKind, ValueOrigin};
 use malachitebft_engine::host::SyncedValueOutcome;
 use malachitebft_signing::{Signer, Verifier, VerifierExt};
@@ -120,9 +118,7 @@ impl Host {
                 }
                 r.resume_with(())
             }
-            Effect::SignVote(vote, r) => {
-                r.resume_with(now(self.signer()?.sign_vote(vote)).map_err(refused)?)
-            }
+            Effect::SignVote(vote, r) => r.resume_with(now(self.signer()?.sign_vote(vote)).map_err(refused)?),
             Effect::SignProposal(proposal, r) => {
                 r.resume_with(now(self.signer()?.sign_proposal(proposal)).map_err(refused)?)
             }
@@ -162,16 +158,15 @@ impl Host {
             Effect::VerifyCommitCertificate(certificate, set, thresholds, r) => r.resume_with(now(
                 VerifierExt::verify_commit_certificate(verifier, &Context, &certificate, &set, thresholds),
             )),
-            Effect::VerifyExtendedCommitCertificate(certificate, set, thresholds, policy, r) => {
-                r.resume_with(now(VerifierExt::verify_extended_commit_certificate(
+            Effect::VerifyExtendedCommitCertificate(certificate, set, thresholds, policy, r) => r
+                .resume_with(now(VerifierExt::verify_extended_commit_certificate(
                     verifier,
                     &Context,
                     &certificate,
                     &set,
                     thresholds,
                     policy,
-                )))
-            }
+                ))),
             Effect::VerifyPolkaCertificate(certificate, set, thresholds, r) => r.resume_with(now(
                 VerifierExt::verify_polka_certificate(verifier, &Context, &certificate, &set, thresholds),
             )),

@@ -62,7 +62,8 @@ impl Process {
         }
         sync.waiting_until_ms = now + PATIENCE_MS;
         let last = tip.min(first.plus(BATCH - 1));
-        let request = sync::Request::<Context>::ValueRequest(sync::ValueRequest::new(Height(first)..=Height(last)));
+        let request =
+            sync::Request::<Context>::ValueRequest(sync::ValueRequest::new(Height(first)..=Height(last)));
         self.host.out.push(Out::Send(from, Wire::new(Kind::Request, &request)));
     }
 
@@ -73,13 +74,13 @@ impl Process {
         let start = *request.range.start();
         let found = self.host.bridge.history(request.range);
         let Some(values) = self.host.settle(found) else { return };
-        let response =
-            sync::Response::<Context>::ValueResponse(sync::ValueResponse::new(start, values));
+        let response = sync::Response::<Context>::ValueResponse(sync::ValueResponse::new(start, values));
         self.host.out.push(Out::Send(from, Wire::new(Kind::Response, &response)));
     }
 
     pub(super) fn response(&mut self, from: usize, wire: &Wire) {
-        let Some(sync::Response::ValueResponse(response)) = read::<sync::Response<Context>>(&wire.bytes) else {
+        let Some(sync::Response::ValueResponse(response)) = read::<sync::Response<Context>>(&wire.bytes)
+        else {
             return;
         };
         self.host.sync.waiting_until_ms = 0;

@@ -56,7 +56,9 @@ impl World {
                 let machine = &mut self.nodes[node];
                 machine.sabotage = Some(how);
                 match how {
-                    Sabotage::Writes(writes) | Sabotage::PowerAfter(writes) => machine.disk.fail_after(writes),
+                    Sabotage::Writes(writes) | Sabotage::PowerAfter(writes) => {
+                        machine.disk.fail_after(writes)
+                    }
                     Sabotage::Sync => machine.disk.fail_sync(),
                     Sabotage::Full => machine.disk.out_of_space(machine.disk.bytes()),
                 }

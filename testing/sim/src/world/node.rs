@@ -95,7 +95,8 @@ impl World {
             Err((fatal, wal)) => {
                 node.wal = wal;
                 self.trace.note(now, format_args!("{number} cannot start: {fatal}"));
-                let verdict = Properties::fail_stop(Some(&fatal.0), false, self.nodes[number].sabotage.is_some());
+                let verdict =
+                    Properties::fail_stop(Some(&fatal.0), false, self.nodes[number].sabotage.is_some());
                 self.require(verdict);
                 self.nodes[number].stopped = Some(fatal.0);
             }
@@ -149,9 +150,9 @@ impl World {
                 at = at.next();
                 let process = self.nodes[number].process.as_ref().expect("it runs");
                 let (nodes, members) = (&self.nodes, &self.cast.members);
-                let verdict = self.properties.committed(process.chain(), at, |address| {
-                    Self::life_of(nodes, members, address)
-                });
+                let verdict = self
+                    .properties
+                    .committed(process.chain(), at, |address| Self::life_of(nodes, members, address));
                 self.require(verdict);
             }
             if !seen.evidence.is_empty() && !self.is_traitor(number) && set.get(&address).is_some() {
@@ -197,7 +198,8 @@ impl World {
         if process.bridge().votes() {
             node.forgetful = false;
         }
-        let expected = process.bridge().plan().validators.get(&member.address()).map(|validator| validator.key);
+        let expected =
+            process.bridge().plan().validators.get(&member.address()).map(|validator| validator.key);
         if expected == Some(member.next.public()) && node.key.public() != member.next.public() {
             node.key = member.next.clone();
             self.trace.note(self.now(), format_args!("{number} starts again with its other key"));

@@ -26,8 +26,7 @@ pub(crate) const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Largest genesis file that is read.
 const MAX_GENESIS_BYTES: u64 = 64 << 20;
 /// What is logged unless RUST_LOG says otherwise: our own steps, others' warnings.
-const DEFAULT_LOG: &str =
-    "warn,freeway=info,freeway_node=info,freeway_consensus=info,freeway_store=info,freeway_network=info";
+const DEFAULT_LOG: &str = "warn,arc_malachitebft_network=off,arc_malachitebft_discovery=off,freeway=info,freeway_node=info,freeway_consensus=info,freeway_store=info,freeway_network=info";
 
 /// Options of `freeway node start`.
 #[derive(Debug, Args)]

@@ -64,10 +64,8 @@ mod tests {
 
     #[test]
     fn each_port_is_handed_out_once_and_a_used_one_never() {
-        let used = TcpListener::bind(loopback(0)).unwrap();
-        let used = used.local_addr().unwrap().port();
-        // The listener is gone again; hold it for the test.
-        let _held = TcpListener::bind(loopback(used)).unwrap();
+        let held = TcpListener::bind(loopback(0)).unwrap();
+        let used = held.local_addr().unwrap().port();
         let mut ports = Ports::new(7);
         assert!(ports.exactly(used).is_err());
         let first = ports.prefer(Some(used)).unwrap();

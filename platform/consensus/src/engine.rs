@@ -31,6 +31,9 @@ use crate::signing::{Checking, Signing};
 /// Domain under which a node's transport identity is derived from its key.
 const TRANSPORT: p::Domain = p::Domain::new("freeway 1 consensus transport key");
 
+/// Domain of the address under which a validator follows while it may not sign.
+const FOLLOWER: p::Domain = p::Domain::new("freeway 1 follower address");
+
 /// Where and with whom the engine talks.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
@@ -171,6 +174,18 @@ pub async fn run<A: Application>(
     }
 }
 
+/// The engine's own words name the log but not what to do about it.
+fn did_not_start(config: &EngineConfig, error: &str) -> Fatal {
+    if error.contains("WAL") {
+        return Fatal(format!(
+            "the consensus log {} is damaged; move it away and make an empty file named `watching` beside it: the \
+             node then votes only after it has seen the network decide without it",
+            config.wal.display()
+        ));
+    }
+    Fatal(format!("the consensus engine did not start: {error}"))
+}
+
 /// Why the engine ended, if nothing failed.
 enum End {
     Stopped,
@@ -203,7 +218,11 @@ async fn serve<A: Application>(
         }
     };
     let member = match voter {
-        None => ConsensusContext::new_full_node(Address(address), Box::new(Checking(chain))),
+        // Under the validator's own address the engine would expect to sign.
+        None => {
+            let follower = p::Address::of(&key.derive(FOLLOWER).public());
+            ConsensusContext::new_full_node(Address(follower), Box::new(Checking(chain)))
+        }
         Some(signing) => {
             ConsensusContext::new_validator(Address(address), Box::new(Checking(chain)), Box::new(signing))
         }
@@ -216,7 +235,7 @@ async fn serve<A: Application>(
         .with_default_request(RequestContext::new(64))
         .build()
         .await
-        .map_err(|error| fatal(&error))?;
+        .map_err(|error| did_not_start(config, &error.to_string()))?;
     info!(listen = %config.listen, follows, "consensus engine started");
 
     let result = loop {

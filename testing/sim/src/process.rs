@@ -362,6 +362,7 @@ impl Process {
         if self.core.is_none() || votes != self.host.enabled {
             // A validator whose guard has opened starts its engine again, now with its key.
             self.host.enabled = votes;
+            self.metrics = Metrics::new();
             self.core = Some(State::new(
                 Context,
                 height,

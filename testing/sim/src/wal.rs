@@ -98,12 +98,12 @@ fn encode<T>(value: &T) -> Bytes
 where
     WireCodec: Codec<T>,
 {
-    WireCodec.encode(value).ok().expect("what the engine logs has an encoding")
+    WireCodec.encode(value).expect("what the engine logs has an encoding")
 }
 
 fn decode<T>(bytes: &Bytes) -> T
 where
     WireCodec: Codec<T>,
 {
-    WireCodec.decode(bytes.clone()).ok().expect("what was logged can be read back")
+    WireCodec.decode(bytes.clone()).expect("what was logged can be read back")
 }

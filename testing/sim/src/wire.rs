@@ -71,7 +71,7 @@ impl Wire {
     where
         WireCodec: Codec<T>,
     {
-        let bytes = WireCodec.encode(message).ok().expect("what the engine sends has an encoding");
+        let bytes = WireCodec.encode(message).expect("what the engine sends has an encoding");
         Self { kind, bytes }
     }
 

@@ -12,8 +12,8 @@ use malachitebft_sync::{self as sync, RawDecidedValue};
 use super::{Out, Process, read};
 use crate::wire::{Kind, Wire};
 
-/// How often a node tells its height.
-pub const STATUS_MS: u64 = 1_000;
+/// How often a node tells its height; as in the real node.
+pub const STATUS_MS: u64 = 2_000;
 /// How long a request may stay unanswered.
 const PATIENCE_MS: u64 = 3_000;
 /// Blocks of one request.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::time::Instant;
 
 use super::layout::Network;
 use crate::commands::node::READY_TIMEOUT;
@@ -27,7 +28,7 @@ struct Host {
     /// Open as long as the host shall run: its end tells the host to stop, also if this process is killed.
     stdin: Option<ChildStdin>,
     stdout: Option<ChildStdout>,
-    ended: bool,
+    ended: Option<Instant>,
 }
 
 /// The processes of all hosts.
@@ -62,7 +63,7 @@ fn spawn(name: &str, config: &PathBuf) -> Result<Host, Problem> {
         .spawn()
         .map_err(told)?;
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-    Ok(Host { name: name.to_owned(), config: config.clone(), child, stdin, stdout, ended: false })
+    Ok(Host { name: name.to_owned(), config: config.clone(), child, stdin, stdout, ended: None })
 }
 
 impl Children {
@@ -98,30 +99,41 @@ impl Children {
         Ok(())
     }
 
-    /// Waits until a host ends by itself: its name and what is known of it. With `restart`, it is started again
-    /// before this returns. Fails when none is left.
+    /// Waits until a host ends by itself: its name and what is known of it. Fails when none is left. May be
+    /// dropped and called again at any moment.
     pub(super) async fn next_end(&mut self) -> Result<Problem, Problem> {
-        if self.hosts.iter().all(|host| host.ended) {
+        if self.hosts.iter().all(|host| host.ended.is_some()) {
+            if self.restart {
+                return std::future::pending().await;
+            }
             return Err(Problem::new("all_ended", "no host is left")
                 .hint("see why in the hosts' node.log files, then run `freeway up` again"));
         }
-        let running = self.hosts.iter_mut().enumerate().filter(|(_, host)| !host.ended);
+        let running = self.hosts.iter_mut().enumerate().filter(|(_, host)| host.ended.is_none());
         let ends = running.map(|(at, host)| Box::pin(async move { (at, host.child.wait().await) }));
         let ((at, status), _, _) = futures::future::select_all(ends).await;
         let status = status.map_or_else(|error| error.to_string(), |status: ExitStatus| status.to_string());
         let host = &mut self.hosts[at];
-        host.ended = true;
-        let mut problem = host.problem(&format!("ended ({status})"));
-        if self.restart {
-            tokio::time::sleep(RESTART_AFTER).await;
-            let (name, config) = (host.name.clone(), host.config.clone());
-            *host = spawn(&name, &config)?;
-            problem = problem.hint("it is started again");
+        host.ended = Some(Instant::now());
+        let problem = host.problem(&format!("ended ({status})"));
+        Ok(problem.hint(if self.restart {
+            "it is started again".to_owned()
         } else {
-            problem = problem
-                .hint(format!("start it again with `freeway node start --config {}`", host.config.display()));
+            format!("start it again with `freeway node start --config {}`", host.config.display())
+        }))
+    }
+
+    /// With `restart`, starts the hosts again that ended a while ago; whether there were any.
+    pub(super) fn revive(&mut self) -> Result<bool, Problem> {
+        let mut revived = false;
+        for host in &mut self.hosts {
+            if self.restart && host.ended.is_some_and(|ended| ended.elapsed() >= RESTART_AFTER) {
+                let (name, config) = (host.name.clone(), host.config.clone());
+                *host = spawn(&name, &config)?;
+                revived = true;
+            }
         }
-        Ok(problem)
+        Ok(revived)
     }
 
     /// Ends all hosts in order; those that do not follow are killed.

@@ -35,10 +35,12 @@ pub(super) async fn follow(
                 let problem = ended?;
                 progress.set("");
                 output.note(&problem);
-                // A host that was started again has another process.
-                layout.announce(rpc, &children.pids(), &network.chain)?;
             }
             _ = tick.tick() => {
+                if children.revive()? {
+                    // A host that was started again has another process.
+                    layout.announce(rpc, &children.pids(), &network.chain)?;
+                }
                 // Any host that answers will do.
                 let mut status = None;
                 for client in &clients {

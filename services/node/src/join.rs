@@ -221,7 +221,12 @@ pub fn offer(store: &Store, snapshots: &Path) -> Result<Option<Offer>, String> {
     heights.sort_unstable();
     for height in heights.into_iter().rev().map(Height) {
         let path = snapshots.join(height.to_string()).join(freeway_store::MANIFEST_NAME);
-        let manifest = std::fs::read(path).map_err(|error| error.to_string())?;
+        let manifest = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            // Just being written, or removed.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error.to_string()),
+        };
         let manifest = Manifest::decode(&manifest).map_err(|error| error.to_string())?;
         let read = |height| store.block(height).map_err(|error: StoreError| error.to_string());
         let (Some((block, certificate)), Some((next, next_certificate))) =

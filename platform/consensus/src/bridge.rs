@@ -21,6 +21,9 @@ use crate::signing::{Signing, SigningGuard};
 
 /// How far ahead of the current height complete proposals are kept until their height begins.
 const MAX_HEIGHTS_AHEAD: u64 = 2;
+/// The most blocks that the proposer of one round can make this node execute and store. A second one proves
+/// that it breaks the rules; whoever needs a later one gets it from a peer's history.
+pub const MAX_BLOCKS_A_ROUND: usize = 4;
 /// The most proposals that wait for their height.
 const MAX_EARLY: usize = 8;
 
@@ -45,6 +48,8 @@ pub struct Bridge<A> {
     view: ValidatorView,
     assembler: Assembler,
     early: BTreeMap<(p::Height, u64), Assembled>,
+    /// Which blocks were judged for each round of the height.
+    judged: BTreeMap<u32, BTreeSet<p::Digest>>,
     /// Heights whose block came from a peer's history.
     synced: BTreeSet<p::Height>,
     counter: u64,
@@ -74,6 +79,7 @@ impl<A: Application> Bridge<A> {
             view,
             assembler: Assembler::default(),
             early: BTreeMap::new(),
+            judged: BTreeMap::new(),
             synced: BTreeSet::new(),
             counter: incarnation,
         })
@@ -109,6 +115,7 @@ impl<A: Application> Bridge<A> {
         self.assembler.forget_below(self.plan.height);
         let height = self.plan.height;
         self.early.retain(|(of, _), _| *of >= height);
+        self.judged.clear();
         self.synced.retain(|of| *of >= height);
         Ok(())
     }
@@ -217,6 +224,12 @@ impl<A: Application> Bridge<A> {
             debug!(height = %opening.height, round = opening.round, "a proposal by somebody else was dropped");
             return Ok(None);
         }
+        let (blocks, digest) = (self.judged.entry(opening.round).or_default(), assembled.digest());
+        if !blocks.contains(&digest) && blocks.len() >= MAX_BLOCKS_A_ROUND {
+            debug!(height = %opening.height, round = opening.round, "one more block of the round was dropped");
+            return Ok(None);
+        }
+        blocks.insert(digest);
         let judged = self.application.judge(opening, assembled.block, false)?;
         Ok(Some(proposed(opening, judged.block, judged.valid)))
     }

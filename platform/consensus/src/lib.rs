@@ -23,6 +23,6 @@ pub mod parts;
 pub mod signing;
 
 pub use application::{Application, Decided, Fatal, HeightPlan, Judged, Timing};
-pub use bridge::{Bridge, Outgoing, equivocations};
+pub use bridge::{Bridge, MAX_BLOCKS_A_ROUND, Outgoing, equivocations};
 pub use context::{Context, ValidatorView};
 pub use signing::{Signing, SigningGuard};

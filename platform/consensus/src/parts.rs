@@ -121,6 +121,11 @@ pub struct Assembled {
 }
 
 impl Assembled {
+    /// What tells this block's bytes from others.
+    pub fn digest(&self) -> freeway_primitives::Digest {
+        freeway_primitives::Digest::of(DOMAIN, &self.block)
+    }
+
     /// Whether the owner of `key` sealed it.
     pub fn is_sealed_by(&self, chain: &ChainId, key: &PublicKey) -> bool {
         key.verify(DOMAIN, chain, &Sealed::new(self.opening, &self.block), &self.seal).is_ok()

@@ -151,3 +151,27 @@ fn a_block_from_the_end_of_time_does_not_stop_the_clock() {
     let mut world = World::new(plan);
     world.run();
 }
+
+#[test]
+fn a_flood_of_valid_blocks_costs_a_bounded_amount_of_disk() {
+    let mut plan = Plan::calm(5, 4, 20);
+    // In order, so that the bound on unfinished streams lets all of them through.
+    plan.links.jitter_ms = 0;
+    plan.traitor = Some(Traitor { node: 1, proposals: Some(Betrayal::Flood), votes: false, zeal: 1_000 });
+    let mut world = World::new(plan);
+    let most = std::cell::Cell::new(0);
+    world.run_until(60_000, |world| {
+        let process = world.process(0).unwrap();
+        let stored = process.chain().store().proposals(process.bridge().plan().height).unwrap().len();
+        let (_, round) = process.position();
+        let rounds = round.max(0) as usize + 1;
+        assert!(
+            stored <= rounds * (freeway_consensus::MAX_BLOCKS_A_ROUND + 1),
+            "{stored} blocks of {rounds} rounds"
+        );
+        most.set(most.get().max(stored));
+        world.height(0) >= Height(20)
+    });
+    assert!(most.get() > 1, "the flood arrived");
+    world.run();
+}

@@ -15,6 +15,9 @@ use crate::random::Random;
 use crate::verifier::now;
 use crate::wire::{Kind, Wire};
 
+/// Blocks in one flood.
+const FLOOD: usize = 20;
+
 /// How a traitor betrays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Betrayal {
@@ -26,6 +29,8 @@ pub enum Betrayal {
     EndOfTime,
     /// One block from a few seconds ahead, to all.
     Ahead,
+    /// Many valid blocks, to all.
+    Flood,
 }
 
 /// A validator that breaks the rules, with less than a third of the power.
@@ -49,6 +54,7 @@ pub fn draw(random: &mut Random, validators: usize) -> Traitor {
         Some(Betrayal::FalseRoot),
         Some(Betrayal::EndOfTime),
         Some(Betrayal::Ahead),
+        Some(Betrayal::Flood),
     ];
     let proposals = *random.pick(&all);
     Traitor {
@@ -142,7 +148,7 @@ impl Hand {
                 let second = [Wire::new(Kind::Proposal, &SignedConsensusMsg::Proposal(changed))];
                 Some(match self.traitor.proposals? {
                     Betrayal::TwoBlocks => self.spread(nodes, &first, &second),
-                    Betrayal::FalseRoot | Betrayal::EndOfTime | Betrayal::Ahead => {
+                    Betrayal::FalseRoot | Betrayal::EndOfTime | Betrayal::Ahead | Betrayal::Flood => {
                         let others = (0..nodes).filter(|to| *to != self.traitor.node);
                         others.map(|to| (to, second[0].clone())).collect()
                     }
@@ -163,6 +169,7 @@ impl Hand {
             Betrayal::FalseRoot => block.header.state_root = Digest([3; 32]),
             Betrayal::EndOfTime => block.header.time_ms = u64::MAX,
             Betrayal::Ahead => block.header.time_ms += 5_000,
+            Betrayal::Flood => return Some(self.flood(opening, block, key, nodes)),
         }
         self.others.insert((opening.height, opening.round), block.id());
         self.streams += 1;
@@ -173,11 +180,26 @@ impl Hand {
         let (first, second) = (wires(parts), wires(&changed));
         Some(match betrayal {
             Betrayal::TwoBlocks => self.spread(nodes, &first, &second),
-            Betrayal::FalseRoot | Betrayal::EndOfTime | Betrayal::Ahead => (0..nodes)
+            Betrayal::FalseRoot | Betrayal::EndOfTime | Betrayal::Ahead | Betrayal::Flood => (0..nodes)
                 .filter(|to| *to != self.traitor.node)
                 .flat_map(|to| second.iter().map(move |wire| (to, wire.clone())))
                 .collect(),
         })
+    }
+}
+
+impl Hand {
+    /// The block and many like it, each whole and sealed.
+    fn flood(&mut self, opening: Opening, mut block: Block, key: &SecretKey, nodes: usize) -> Vec<Addressed> {
+        let mut wires = Vec::new();
+        for _ in 0..FLOOD {
+            self.streams += 1;
+            let parts = split(opening, &block.encode(), &self.chain, key, self.streams);
+            wires.extend(parts.iter().map(|part| Wire::new(Kind::Part, part)));
+            block.header.time_ms += 1;
+        }
+        let others = (0..nodes).filter(|to| *to != self.traitor.node);
+        others.flat_map(|to| wires.iter().map(move |wire| (to, wire.clone()))).collect()
     }
 }
 

@@ -1,0 +1,54 @@
+//! Exact int8 arithmetic for transformers: products, row functions and the generator of weights.
+//!
+//! Products multiply int8 with int8 and add in int32. Integer addition is associative, so that order, batch,
+//! thread count, vector width and vendor disappear from the result: **every backend gives the same bits**, and the
+//! scalar one, written from the formulas, is the reference.
+//!
+//! | module or item | what it is |
+//! |---|---|
+//! | [`Backend`] | the implementations, and which of them run here |
+//! | [`Key`] | ChaCha8 in counter mode: weights and inputs at random access |
+//! | [`Activations`], [`Stored`], [`Stream`] | the operands of a product |
+//! | [`multiply`], [`Output`] | products, with what becomes of the sums |
+//! | [`inject`], [`norm`], [`attention`] | what happens to rows between products |
+//! | [`Buffer`] | memory on cache line boundaries |
+//! | [`arithmetic`] | the scalar functions that define all of it |
+//! | [`peak`], [`processor_time`] | what the hardware could do, and what was used of it |
+//!
+//! # Contract
+//!
+//! Operands are in `[-127, 127]`, the inner dimension is a multiple of 64 up to 65,536, so that no sum leaves
+//! `+-2^30`; columns are a multiple of 32; any number of rows. Within it, nothing overflows or saturates; each
+//! backend says why at the head of its file. (-128 is outside, and still agrees everywhere: no instruction used
+//! here saturates.)
+//!
+//! # Unsafe code
+//!
+//! This is the only crate of the workspace that has any: vector instructions, inline assembly for tile
+//! registers, and stores of several threads to disjoint parts of one output. The public interface is safe: every
+//! call checks lengths and that the machine has the backend, and panics otherwise, as documented.
+
+#![allow(unsafe_code, reason = "vector instructions and tile registers; the one crate where it is allowed")]
+
+pub mod arithmetic;
+
+mod activations;
+mod backend;
+mod buffer;
+mod chacha;
+mod clock;
+mod peak;
+mod product;
+mod rows;
+mod threads;
+mod weights;
+
+pub use activations::{Activations, MAX_INNER};
+pub use backend::{Backend, Unavailable, UnknownBackend};
+pub use buffer::{Buffer, Element};
+pub use chacha::{BLOCK_BYTES, Key, TILE_BYTES};
+pub use clock::processor_time;
+pub use peak::peak;
+pub use product::{Output, multiply};
+pub use rows::{INPUT_STREAM, MAX_TOKENS, attention, inject, norm};
+pub use weights::{MAX_COLUMNS, Stored, Stream, Weights};

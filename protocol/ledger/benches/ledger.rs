@@ -90,8 +90,12 @@ impl Scene {
     }
 
     fn execute(&self, parsed: &[Parsed]) -> BlockOutcome {
-        let block =
-            BlockInfo { height: Height::FIRST, proposer: Address([0; 32]), parent_signers: Vec::new() };
+        let block = BlockInfo {
+            height: Height::FIRST,
+            proposer: Address([0; 32]),
+            parent_signers: Vec::new(),
+            beacon: None,
+        };
         let Ok(mut executor) = Executor::begin(&self.state, block) else { unreachable!("state is readable") };
         for Parsed { transaction, hash, bytes } in parsed {
             assert!(matches!(executor.include(transaction, *hash, *bytes), Ok(Ok(_))));

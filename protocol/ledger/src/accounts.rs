@@ -545,11 +545,14 @@ pub(crate) fn check(
     }
     if got > next {
         // An account that held nothing has one transaction an epoch: a later one need not even wait.
-        let waits = units(&account.quota, params) > 0;
+        let waits = units(&account.quota, params) > 0 || body.message.is_owed();
         let exceeded = Rejection::QuotaExceeded { limit: 1, period: "epoch" };
         return Ok(Err(if waits { Rejection::SequenceAhead { got, next } } else { exceeded }));
     }
     *sequence = next.saturating_add(1);
+    if body.message.is_owed() {
+        return Ok(Ok(Checked { account, delegate, free_place: false }));
+    }
     Ok(count(&mut account.quota, params, height).map(|free_place| Checked { account, delegate, free_place }))
 }
 

@@ -1,6 +1,6 @@
 //! What a module's rule can see and do.
 
-use freeway_primitives::{Address, Amount, Height};
+use freeway_primitives::{Address, Amount, Digest, Height};
 
 use crate::epochs::Clock;
 use crate::params::Params;
@@ -17,6 +17,8 @@ pub struct BlockInfo {
     pub proposer: Address,
     /// Who signed the parent, by the parent certificate in this block. Empty for the first block.
     pub parent_signers: Vec<Address>,
+    /// The randomness that this block records, and the height it belongs to. Verified before.
+    pub beacon: Option<(Height, Digest)>,
 }
 
 /// The surroundings of a rule: state, the block, parameters, and who is asking.

@@ -1,8 +1,9 @@
 //! Epochs: the clock in heights, its phases, who is silent, and the switch of the validator set.
 //!
-//! The clock knows heights only. The last block of an epoch is the switch: there the set of the next epoch is
-//! formed from weights, collateral and caps ([`power`]), or, where too much power would change hands at once,
-//! the old set is held for another epoch and an event says so.
+//! The clock knows heights only. When the race of an epoch is over, the set of the next one is planned from
+//! weights, collateral and caps ([`power`]), early enough for the beacon's keys to be dealt to its members. The
+//! last block of the epoch is the switch: there the plan is adopted, or, where too much power would go at once or
+//! the keys are not dealt, the old set is held for another epoch and an event says so.
 
 pub mod power;
 
@@ -14,12 +15,13 @@ use freeway_primitives::{Address, Epoch, Height, MAX_VALIDATORS, ValidatorSet};
 use crate::context::Context;
 use crate::error::Error;
 use crate::genesis::Genesis;
-use crate::hosts::{self, Status};
+use crate::hosts::{self, HOSTS, Status};
 use crate::module::Module;
 use crate::params::{ParamsError, Preset, require};
 use crate::receipt;
 use crate::state::{Cell, Fault, Reader, Table};
 use crate::vaults::Vaults;
+use crate::{beacon, weights};
 use power::{Candidate, Loss};
 
 /// Where the chain stands in its epochs.
@@ -27,6 +29,9 @@ pub const CLOCK: Cell<Clock> = Cell::new("epochs/clock");
 
 /// The validators of the next height.
 pub const VALIDATORS: Cell<ValidatorSet> = Cell::new("epochs/validators");
+
+/// The set that is to sign the next epoch. Made before its keys are dealt, gone after the switch.
+pub const PLAN: Cell<Option<Plan>> = Cell::new("epochs/plan");
 
 /// Sets of recent epochs: for judging old votes.
 pub const SETS: Table<Epoch, KnownSet> = Table::new("epochs/set/");
@@ -62,6 +67,12 @@ impl Clock {
             return self;
         }
         Self { epoch: self.epoch.next(), start: height }
+    }
+
+    /// The height at whose end the next epoch's set is planned.
+    pub fn plan_height(self, params: &Params) -> Height {
+        let last = params.epoch_blocks.saturating_sub(1);
+        self.start.plus(last.saturating_sub(params.dealing_blocks))
     }
 
     /// The phase of `height`, which must lie in this epoch.
@@ -124,6 +135,17 @@ pub struct KnownSet {
     pub validators: ValidatorSet,
 }
 
+/// The set that is to sign an epoch.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Plan {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// The height at whose end it was made.
+    pub at: Height,
+    /// The set, or why there is none and the old one stays.
+    pub set: Result<ValidatorSet, HeldReason>,
+}
+
 /// Parameters of epochs and of the validator set.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Params {
@@ -135,6 +157,8 @@ pub struct Params {
     pub grace_blocks: u64,
     /// Blocks for openings and verdicts, after the challenge block.
     pub verify_blocks: u64,
+    /// Blocks between the plan of the next set and the switch: for dealing its keys.
+    pub dealing_blocks: u64,
     /// The most validators that sign blocks; hosts beyond keep their weight.
     pub max_validators: u32,
     /// The most power of one operator, in thousandths of the whole, while there are enough operators for it.
@@ -152,6 +176,7 @@ impl Params {
                 sprint_blocks: 12,
                 grace_blocks: 2,
                 verify_blocks: 12,
+                dealing_blocks: 18,
                 max_validators: 100,
                 operator_cap_thousandths: 300,
                 silent_after_blocks: 3,
@@ -161,6 +186,7 @@ impl Params {
                 sprint_blocks: 180,
                 grace_blocks: 10,
                 verify_blocks: 600,
+                dealing_blocks: 900,
                 max_validators: 100,
                 operator_cap_thousandths: 300,
                 silent_after_blocks: 5,
@@ -175,17 +201,18 @@ impl Params {
             self.epoch_blocks,
             "between 1 and 2^32",
         )?;
-        // Challenge and switch take one block each.
+        // Challenge, the plan and the switch take one block each.
         let phases = self
             .sprint_blocks
             .checked_add(self.grace_blocks)
             .and_then(|sum| sum.checked_add(self.verify_blocks))
-            .and_then(|sum| sum.checked_add(2));
+            .and_then(|sum| sum.checked_add(self.dealing_blocks))
+            .and_then(|sum| sum.checked_add(3));
         require(
             self.sprint_blocks > 0 && phases.is_some_and(|sum| sum <= self.epoch_blocks),
             "epochs.epoch_blocks",
             self.epoch_blocks,
-            "at least sprint + grace + verify + 2 blocks, with a sprint of at least 1",
+            "at least sprint + grace + verify + dealing + 3 blocks, with a sprint of at least 1",
         )?;
         require(
             (1..=MAX_VALIDATORS).contains(&(self.max_validators as usize)),
@@ -229,6 +256,13 @@ pub enum Event {
         /// Why.
         reason: HeldReason,
     },
+    /// The set of the next epoch is planned; its keys can be dealt.
+    Planned {
+        /// The epoch that it is to sign.
+        epoch: Epoch,
+        /// Its members.
+        validators: u32,
+    },
 }
 
 /// Why a switch is held.
@@ -236,8 +270,10 @@ pub enum Event {
 pub enum HeldReason {
     /// Nobody would have power.
     NoPower,
-    /// Less than two thirds of the old power would remain.
+    /// More than a third of the old power is gone.
     TooMuchLost,
+    /// The beacon's keys are not dealt to the new set.
+    DealingFailed,
 }
 
 impl HeldReason {
@@ -246,6 +282,7 @@ impl HeldReason {
         match self {
             Self::NoPower => "no_power",
             Self::TooMuchLost => "too_much_lost",
+            Self::DealingFailed => "dealing_failed",
         }
     }
 }
@@ -265,6 +302,7 @@ impl Module for Epochs {
             .map_err(|error| Fault(format!("the hosts form no validator set: {error}")))?;
         CLOCK.set(context.state, &Clock::GENESIS);
         SILENCE.set(context.state, &BTreeMap::new());
+        PLAN.set(context.state, &None);
         SETS.set(context.state, &Epoch(0), &KnownSet { start: Height::FIRST, validators: set.clone() });
         VALIDATORS.set(context.state, &set);
         Ok(())
@@ -286,6 +324,9 @@ impl Module for Epochs {
     }
 
     fn end(context: &mut Context<'_, '_>) -> Result<(), Fault> {
+        if context.block.height == context.clock.plan_height(&context.params.epochs) {
+            plan(context)?;
+        }
         if context.clock.phase(context.block.height, &context.params.epochs) == Phase::Switch {
             switch(context)?;
         }
@@ -337,7 +378,10 @@ fn candidates(context: &Context<'_, '_>, old: Option<&ValidatorSet>) -> Result<V
         }
         let power = match old {
             Some(set) if genesis_stands => set.get(&address).map_or(0, |member| member.power),
-            _ => power::backed(host.weight, host.collateral, per_power),
+            _ => {
+                let weight = weights::record_of(context.state, &address, &host)?.power();
+                power::backed(weight, host.collateral, per_power)
+            }
         };
         if power > 0 {
             let (key, operator) = (host.profile.consensus_key, host.profile.operator);
@@ -347,18 +391,58 @@ fn candidates(context: &Context<'_, '_>, old: Option<&ValidatorSet>) -> Result<V
     Ok(candidates)
 }
 
-/// The last block of an epoch: forms the next set, or holds the old one, and lets go who asked to leave.
-fn switch(context: &mut Context<'_, '_>) -> Result<(), Fault> {
+/// Forms the set of the next epoch.
+fn plan(context: &mut Context<'_, '_>) -> Result<(), Fault> {
     let old = VALIDATORS.require(context.state)?;
     let epoch = context.clock.epoch.next();
     let candidates = candidates(context, Some(&old))?;
     // A held switch warns everybody for one epoch. After that the loss stands: those who left are gone, and a
     // set that can never change again would be worse than a small one.
     let loss = if HELD.get(context.state)? == Some(true) { Loss::Accepted } else { Loss::Bounded };
-    let formed = power::next_set(&old, candidates, &context.params.epochs, loss);
-    HELD.set(context.state, &(formed == Err(HeldReason::TooMuchLost)));
+    let set = power::next_set(&old, candidates, &context.params.epochs, loss);
+    if let Ok(set) = &set {
+        emit(context, Event::Planned { epoch, validators: set.members().len() as u32 });
+    }
+    PLAN.set(context.state, &Some(Plan { epoch, at: context.block.height, set }));
+    Ok(())
+}
+
+/// What of the plan can be adopted: it, without those who left or were removed since.
+fn adoptable(context: &Context<'_, '_>, epoch: Epoch) -> Result<Result<ValidatorSet, HeldReason>, Fault> {
+    let Some(plan) = PLAN.require(context.state)?.filter(|plan| plan.epoch == epoch) else {
+        return Ok(Err(HeldReason::NoPower));
+    };
+    let planned = match plan.set {
+        Ok(set) => set,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let mut members = Vec::new();
+    for member in planned.members() {
+        if HOSTS.get(context.state, &member.address)?.is_some_and(|host| host.status == Status::Active) {
+            members.push(*member);
+        }
+    }
+    let left: u128 = members.iter().map(|member| u128::from(member.power)).sum();
+    if left * 3 < u128::from(planned.total_power()) * 2 {
+        return Ok(Err(HeldReason::TooMuchLost));
+    }
+    if !beacon::ready(context.state, epoch)? {
+        return Ok(Err(HeldReason::DealingFailed));
+    }
+    Ok(ValidatorSet::new(members).map_err(|_| HeldReason::NoPower))
+}
+
+/// The last block of an epoch: adopts the planned set and lets go who asked to leave, or holds the old one.
+fn switch(context: &mut Context<'_, '_>) -> Result<(), Fault> {
+    let epoch = context.clock.epoch.next();
+    let formed = adoptable(context, epoch)?;
+    if formed != Err(HeldReason::DealingFailed) {
+        HELD.set(context.state, &(formed == Err(HeldReason::TooMuchLost)));
+    }
+    PLAN.set(context.state, &None);
     let set = match formed {
         Ok(set) => {
+            beacon::adopt(context, epoch)?;
             let leaving: Vec<_> = hosts::all(context.state)?
                 .into_iter()
                 .filter(|(_, host)| host.status == Status::Leaving)
@@ -372,7 +456,7 @@ fn switch(context: &mut Context<'_, '_>) -> Result<(), Fault> {
         }
         Err(reason) => {
             emit(context, Event::SwitchHeld { epoch, reason });
-            old
+            VALIDATORS.require(context.state)?
         }
     };
     VALIDATORS.set(context.state, &set);

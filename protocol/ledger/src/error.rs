@@ -9,7 +9,7 @@ use freeway_primitives::{Amount, Height};
 
 use crate::state::Fault;
 use crate::transaction::TransactionError;
-use crate::{accounts, evidence, hosts};
+use crate::{accounts, beacon, evidence, hosts, sprint};
 
 /// Why a transaction failed. Part of its receipt.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, thiserror::Error)]
@@ -23,6 +23,12 @@ pub enum Failure {
     /// By the rules of evidence.
     #[error(transparent)]
     Evidence(#[from] evidence::Failure),
+    /// By the rules of the race.
+    #[error(transparent)]
+    Sprint(#[from] sprint::Failure),
+    /// By the rules of the beacon.
+    #[error(transparent)]
+    Beacon(#[from] beacon::Failure),
 }
 
 impl Failure {
@@ -32,6 +38,16 @@ impl Failure {
             Self::Accounts(failure) => failure.code(),
             Self::Hosts(failure) => failure.code(),
             Self::Evidence(failure) => failure.code(),
+            Self::Sprint(failure) => failure.code(),
+            Self::Beacon(failure) => failure.code(),
+        }
+    }
+
+    fn is_temporary(&self) -> bool {
+        match self {
+            Self::Sprint(failure) => failure.is_temporary(),
+            Self::Beacon(failure) => failure.is_temporary(),
+            _ => false,
         }
     }
 }
@@ -118,6 +134,9 @@ pub enum Rejection {
     /// The block is full.
     #[error("the block is full")]
     BlockFull,
+    /// A message that blocks take only if it does what it asks would not.
+    #[error("{0}")]
+    NotDue(Box<Failure>),
     /// A duty transaction after an ordinary one.
     #[error("duty transactions come first in a block")]
     OutOfOrder,
@@ -139,19 +158,21 @@ impl Rejection {
             Self::QuotaExceeded { .. } => "quota_exceeded",
             Self::NoFreePlace => "no_free_place",
             Self::BlockFull => "block_full",
+            Self::NotDue(failure) => failure.code(),
             Self::OutOfOrder => "out_of_order",
         }
     }
 
     /// Whether the same transaction may be admitted by a later block without being signed again.
     pub fn is_temporary(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::SequenceAhead { .. }
-                | Self::QuotaExceeded { .. }
-                | Self::NoFreePlace
-                | Self::BlockFull
-                | Self::OutOfOrder
-        )
+            | Self::QuotaExceeded { .. }
+            | Self::NoFreePlace
+            | Self::BlockFull
+            | Self::OutOfOrder => true,
+            Self::NotDue(failure) => failure.is_temporary(),
+            _ => false,
+        }
     }
 }

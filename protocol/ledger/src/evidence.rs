@@ -15,7 +15,7 @@ use crate::state::{Cell, Fault, Reader};
 use crate::vaults::Vaults;
 
 /// The network's identity, against which signatures in evidence are checked.
-const CHAIN: Cell<ChainId> = Cell::new("evidence/chain");
+pub(crate) const CHAIN: Cell<ChainId> = Cell::new("evidence/chain");
 
 /// The most reports in a block: each costs two signature checks, whether or not it proves anything.
 pub const MAX_REPORTS_PER_BLOCK: u32 = 64;

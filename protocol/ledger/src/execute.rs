@@ -117,12 +117,11 @@ impl<'a> Executor<'a> {
             Ok(_) => {}
         }
         self.reports += u32::from(is_report);
-        match class {
-            Class::Duty => self.duty_bytes += bytes,
-            Class::Ordinary => self.ordinary_bytes += bytes,
+        // What was counted stays, whatever the message does; unless it is one that is taken only if it succeeds.
+        let is_owed = body.message.is_owed();
+        if !is_owed {
+            self.state.mark();
         }
-        // What was counted stays, whatever the message does.
-        self.state.mark();
         let (mut events, caller) = (Vec::new(), body.account());
         let mut context = Context {
             state: &mut self.state,
@@ -138,10 +137,17 @@ impl<'a> Executor<'a> {
             Err(Error::Fault(fault)) => return Err(fault),
             Err(Error::Failed(failure)) => {
                 self.state.revert();
+                if is_owed {
+                    return Ok(Err(Rejection::NotDue(Box::new(failure))));
+                }
                 events.clear();
                 Outcome::Failed(failure)
             }
         };
+        match class {
+            Class::Duty => self.duty_bytes += bytes,
+            Class::Ordinary => self.ordinary_bytes += bytes,
+        }
         self.receipts.push(Receipt { transaction: hash, outcome, events });
         // Just pushed.
         Ok(Ok(&self.receipts[self.receipts.len() - 1]))
@@ -209,7 +215,8 @@ impl<'a> Executor<'a> {
 }
 
 /// Whether a transaction could stand in the block after the state of `state`, at `height`; the mempool's
-/// question. Gaps in the sequence, quotas and places are answered as they stand now.
+/// question. Gaps in the sequence, quotas and places are answered as they stand now, and whether something is due
+/// in the race by what the race has come to: what this block's own beginning changes is not foreseen.
 ///
 /// # Errors
 /// [`Fault`] if the state cannot be read.
@@ -220,6 +227,28 @@ pub fn admit(
 ) -> Result<Result<(), Rejection>, Fault> {
     let params = PARAMS.require(state)?;
     let clock = CLOCK.require(state)?.at(height, &params.epochs);
-    let checked = accounts::check(state, &transaction.body, &params.accounts, height, clock.epoch)?;
-    Ok(checked.map(|_| ()))
+    let body = &transaction.body;
+    if let Err(rejection) = accounts::check(state, body, &params.accounts, height, clock.epoch)? {
+        return Ok(Err(rejection));
+    }
+    if !body.message.is_owed() {
+        return Ok(Ok(()));
+    }
+    let mut overlay = Overlay::new(state);
+    let block = BlockInfo { height, proposer: body.account(), parent_signers: Vec::new(), beacon: None };
+    let (mut events, caller) = (Vec::new(), body.account());
+    let mut context = Context {
+        state: &mut overlay,
+        block: &block,
+        params: &params,
+        clock,
+        caller,
+        by_delegate: caller != Address::of(&body.signer),
+        events: &mut events,
+    };
+    match module::apply(&mut context, &body.message) {
+        Ok(()) => Ok(Ok(())),
+        Err(Error::Fault(fault)) => Err(fault),
+        Err(Error::Failed(failure)) => Ok(Err(Rejection::NotDue(Box::new(failure)))),
+    }
 }

@@ -160,7 +160,12 @@ pub fn open(genesis: &Genesis) -> Result<(Delta, ValidatorSet), GenesisError> {
     let base = MemoryState::default();
     let mut state = Overlay::new(&base);
     PARAMS.set(&mut state, &genesis.params);
-    let block = BlockInfo { height: Height::GENESIS, proposer: Address([0; 32]), parent_signers: Vec::new() };
+    let block = BlockInfo {
+        height: Height::GENESIS,
+        proposer: Address([0; 32]),
+        parent_signers: Vec::new(),
+        beacon: None,
+    };
     let mut events = Vec::new();
     let mut context = Context {
         state: &mut state,

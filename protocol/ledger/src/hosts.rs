@@ -42,7 +42,8 @@ const ALWAYS: Height = Height(u64::MAX);
 pub struct Host {
     /// What it says of itself.
     pub profile: Profile,
-    /// Proven compute. Until proofs are counted: what genesis gave it.
+    /// What genesis gave it: its weight until the first race has settled. What it has proven since is in
+    /// [`crate::weights`].
     pub weight: u64,
     /// Bonded collateral.
     pub collateral: Amount,
@@ -127,7 +128,10 @@ impl Params {
             },
             max_withdrawals: 8,
             max_payouts_per_block: 256,
-            collateral_per_power: Amount(1_000_000),
+            collateral_per_power: match preset {
+                Preset::Local => Amount(1_000),
+                Preset::Main => Amount(1),
+            },
         }
     }
 
@@ -582,12 +586,30 @@ pub(crate) fn let_go(context: &mut Context<'_, '_>, owner: &Address, mut host: H
     Ok(())
 }
 
-/// Takes `parts / whole` of everything a host has at stake, bonded or unbonding, into the pool, and removes
-/// the host for good. Returns how much was taken.
+/// As [`slash`], and removes the host for good.
 ///
 /// # Errors
 /// [`Fault`] if the state cannot be read.
 pub fn punish(
+    context: &mut Context<'_, '_>,
+    owner: &Address,
+    parts: u64,
+    whole: u64,
+) -> Result<Amount, Fault> {
+    let taken = slash(context, owner, parts, whole)?;
+    if let Some(mut host) = HOSTS.get(context.state, owner)? {
+        host.status = Status::Removed;
+        HOSTS.set(context.state, owner, &host);
+    }
+    Ok(taken)
+}
+
+/// Takes `parts / whole` of everything a host has at stake, bonded or unbonding, into the pool. Returns how much
+/// was taken.
+///
+/// # Errors
+/// [`Fault`] if the state cannot be read.
+pub fn slash(
     context: &mut Context<'_, '_>,
     owner: &Address,
     parts: u64,
@@ -605,7 +627,6 @@ pub fn punish(
         UNBONDING.set(context.state, &(*free_at, *owner), amount);
         module::add(&mut taken, part)?;
     }
-    host.status = Status::Removed;
     HOSTS.set(context.state, owner, &host);
     context.shift(Vault::Collateral, Vault::Pool, taken)?;
     emit(context, Event::Slashed { host: *owner, amount: taken });

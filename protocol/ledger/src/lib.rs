@@ -13,6 +13,9 @@
 //! | [`hosts`] | registration, collateral and its unbonding, leaving |
 //! | [`epochs`] | the clock and its phases, who is silent, the validator set and its switch |
 //! | [`evidence`] | judging equivocation |
+//! | [`beacon`] | randomness: one value per height |
+//! | [`sprint`] | the race: commitments, verdicts, demands, trials |
+//! | [`weights`] | proven compute and reputation |
 //!
 //! # Adding a module
 //!
@@ -27,10 +30,14 @@
 //!    stands in the list at the top of `module.rs`; the list's order is the order of execution.
 //! 6. **Queries**: free functions over a [`Reader`].
 //!
+//! A message is [owed](Message::is_owed) if the protocol asks for it and no more of its kind can succeed than it
+//! asks for. Blocks take such a message only if it does what it asks, and it counts against no quota.
+//!
 //! Money is held in [`Vault`]s: a module that holds money gets one, moves money through [`Context::shift`],
 //! and reports what its own records say in `holdings`. After every block the vaults must sum to the supply.
 
 pub mod accounts;
+pub mod beacon;
 mod context;
 pub mod epochs;
 mod error;
@@ -41,9 +48,11 @@ pub mod hosts;
 mod module;
 mod params;
 mod receipt;
+pub mod sprint;
 pub mod state;
 mod transaction;
 mod vaults;
+pub mod weights;
 
 pub use context::{BlockInfo, Context};
 pub use error::{Error, Failure, Rejection};

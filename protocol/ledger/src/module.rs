@@ -8,7 +8,7 @@ use crate::genesis::Genesis;
 use crate::state::{Fault, Reader};
 use crate::transaction::Message;
 use crate::vaults::{Vaults, vaults};
-use crate::{accounts, epochs, evidence, hosts};
+use crate::{accounts, beacon, epochs, evidence, hosts, sprint, weights};
 
 /// Whether a transaction serves the protocol or its sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +46,10 @@ macro_rules! for_each_module {
         accounts::Accounts::$call($($argument),*)?;
         hosts::Hosts::$call($($argument),*)?;
         evidence::Evidence::$call($($argument),*)?;
+        // Before all that may wait for a value of this block.
+        beacon::Beacon::$call($($argument),*)?;
+        weights::Weights::$call($($argument),*)?;
+        sprint::Sprint::$call($($argument),*)?;
         // Last, so that the switch sees what the others decided in the same block.
         epochs::Epochs::$call($($argument),*)?;
     }};
@@ -71,6 +75,8 @@ pub(crate) fn apply(context: &mut Context<'_, '_>, message: &Message) -> Result<
         Message::Accounts(message) => accounts::Accounts::apply(context, message),
         Message::Hosts(message) => hosts::Hosts::apply(context, message),
         Message::Evidence(message) => evidence::Evidence::apply(context, message),
+        Message::Beacon(message) => beacon::Beacon::apply(context, message),
+        Message::Sprint(message) => sprint::Sprint::apply(context, message),
     }
 }
 

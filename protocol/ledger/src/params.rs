@@ -7,7 +7,7 @@ use freeway_primitives::{Canonical, MAX_BLOCK_BYTES, MAX_VALIDATORS};
 
 use crate::state::{Cell, Fault, Reader};
 use crate::transaction::MAX_TRANSACTION_BYTES;
-use crate::{accounts, epochs, evidence, hosts};
+use crate::{accounts, beacon, epochs, evidence, hosts, sprint};
 
 pub(crate) const PARAMS: Cell<Params> = Cell::new("params/current");
 
@@ -24,6 +24,10 @@ pub struct Params {
     pub epochs: epochs::Params,
     /// Evidence.
     pub evidence: evidence::Params,
+    /// The beacon.
+    pub beacon: beacon::Params,
+    /// The race.
+    pub sprint: sprint::Params,
 }
 
 impl Canonical for Params {
@@ -70,7 +74,7 @@ impl Preset {
     }
 
     /// The preset's parameters.
-    pub const fn params(self) -> Params {
+    pub fn params(self) -> Params {
         Params {
             blocks: match self {
                 Self::Local => BlockParams {
@@ -94,6 +98,8 @@ impl Preset {
             hosts: hosts::Params::preset(self),
             epochs: epochs::Params::preset(self),
             evidence: evidence::Params::preset(self),
+            beacon: beacon::Params::preset(self),
+            sprint: sprint::Params::preset(self),
         }
     }
 }
@@ -154,7 +160,7 @@ impl Params {
             (MAX_TRANSACTION_BYTES..=room).contains(&(blocks.max_transaction_bytes as usize)),
             "blocks.max_transaction_bytes",
             blocks.max_transaction_bytes,
-            "between 16384 and 2097152",
+            "between 32768 and 2097152",
         )?;
         require(
             blocks.duty_reserve_bytes <= blocks.max_transaction_bytes / 2,
@@ -178,7 +184,9 @@ impl Params {
         self.accounts.check()?;
         self.hosts.check()?;
         self.epochs.check()?;
-        self.evidence.check(&self.epochs, &self.hosts)
+        self.beacon.check()?;
+        self.evidence.check(&self.epochs, &self.hosts)?;
+        self.sprint.check(&self.epochs)
     }
 }
 

@@ -4,7 +4,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use freeway_primitives::{Canonical, Digest, Domain};
 
 use crate::error::Failure;
-use crate::{accounts, epochs, evidence, hosts};
+use crate::{accounts, beacon, epochs, evidence, hosts, sprint, weights};
 
 const ROOT: Domain = Domain::new("freeway 1 receipts");
 
@@ -19,6 +19,12 @@ pub enum Event {
     Epochs(epochs::Event),
     /// In [`evidence`].
     Evidence(evidence::Event),
+    /// In [`beacon`].
+    Beacon(beacon::Event),
+    /// In [`sprint`].
+    Sprint(sprint::Event),
+    /// In [`weights`].
+    Weights(weights::Event),
 }
 
 /// How a transaction ended.

@@ -264,6 +264,10 @@ impl FixedKey for Height {
     const BYTES: usize = 8;
 }
 
+impl FixedKey for Epoch {
+    const BYTES: usize = 8;
+}
+
 /// One value of type `T` under a name.
 pub struct Cell<T> {
     name: &'static str,
@@ -328,6 +332,14 @@ impl<K: Key, V: BorshSerialize + BorshDeserialize> Table<K, V> {
     /// [`Fault`] if it cannot be read.
     pub fn get(&self, state: &dyn Reader, key: &K) -> Result<Option<V>, Fault> {
         state.get(&self.key(key))?.map(|bytes| parse(self.name, &bytes)).transpose()
+    }
+
+    /// Whether there is such an entry. Does not decode it.
+    ///
+    /// # Errors
+    /// [`Fault`] if it cannot be read.
+    pub fn contains(&self, state: &dyn Reader, key: &K) -> Result<bool, Fault> {
+        Ok(state.get(&self.key(key))?.is_some())
     }
 
     /// Writes an entry.

@@ -8,13 +8,13 @@ use freeway_primitives::{
 
 use crate::accounts::Scope;
 use crate::module::Class;
-use crate::{accounts, evidence, hosts};
+use crate::{accounts, beacon, evidence, hosts, sprint};
 
 const SIGNING: Domain = Domain::new("freeway 1 transaction");
 const HASH: Domain = Domain::new("freeway 1 transaction hash");
 
 /// The longest transaction in bytes.
-pub const MAX_TRANSACTION_BYTES: usize = 16 << 10;
+pub const MAX_TRANSACTION_BYTES: usize = 32 << 10;
 
 /// A request to one of the modules.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -25,6 +25,10 @@ pub enum Message {
     Hosts(hosts::Message),
     /// To [`evidence`].
     Evidence(evidence::Message),
+    /// To [`sprint`].
+    Sprint(sprint::Message),
+    /// To [`beacon`].
+    Beacon(beacon::Message),
 }
 
 impl Message {
@@ -32,7 +36,7 @@ impl Message {
     pub fn class(&self) -> Class {
         match self {
             Self::Accounts(_) | Self::Hosts(_) => Class::Ordinary,
-            Self::Evidence(_) => Class::Duty,
+            Self::Evidence(_) | Self::Sprint(_) | Self::Beacon(_) => Class::Duty,
         }
     }
 
@@ -42,6 +46,8 @@ impl Message {
             Self::Accounts(message) => message.scope(),
             Self::Hosts(message) => message.scope(),
             Self::Evidence(_) => Some(Scope::Operator),
+            Self::Sprint(message) => message.scope(),
+            Self::Beacon(message) => message.scope(),
         }
     }
 
@@ -50,8 +56,15 @@ impl Message {
         match self {
             Self::Accounts(message) => message.spends(),
             Self::Hosts(message) => message.spends(),
-            Self::Evidence(_) => Amount::ZERO,
+            // Bonds come back, or are the price of an error: what the scope allows, not the allowance.
+            Self::Evidence(_) | Self::Sprint(_) | Self::Beacon(_) => Amount::ZERO,
         }
+    }
+
+    /// Whether a block takes it only if it does what it asks. Such a message counts against no quota: there are
+    /// no more of them than the protocol asks for.
+    pub fn is_owed(&self) -> bool {
+        matches!(self, Self::Sprint(_) | Self::Beacon(_))
     }
 }
 

@@ -19,6 +19,8 @@ pub enum Vault {
     Collateral,
     /// The common pool: penalties now, unspent emission later.
     Pool,
+    /// Bonds of demands and accusations, until they are decided.
+    Bonds,
 }
 
 /// The total of each [`Vault`].
@@ -30,6 +32,8 @@ pub struct Vaults {
     pub collateral: Amount,
     /// The common pool.
     pub pool: Amount,
+    /// Sum of all bonds.
+    pub bonds: Amount,
 }
 
 /// The running totals, as they stand after a block. An audit compares them with [`crate::holdings`].
@@ -47,6 +51,7 @@ impl Vaults {
             Vault::Accounts => self.accounts,
             Vault::Collateral => self.collateral,
             Vault::Pool => self.pool,
+            Vault::Bonds => self.bonds,
         }
     }
 
@@ -55,11 +60,12 @@ impl Vaults {
             Vault::Accounts => &mut self.accounts,
             Vault::Collateral => &mut self.collateral,
             Vault::Pool => &mut self.pool,
+            Vault::Bonds => &mut self.bonds,
         }
     }
 
     /// The sum of all vaults, or `None` on overflow.
     pub fn total(&self) -> Option<Amount> {
-        self.accounts.checked_add(self.collateral)?.checked_add(self.pool)
+        self.accounts.checked_add(self.collateral)?.checked_add(self.pool)?.checked_add(self.bonds)
     }
 }

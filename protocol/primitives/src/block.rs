@@ -39,6 +39,16 @@ impl fmt::Debug for BlockId {
     }
 }
 
+/// A value of the randomness beacon, as a header records it: the threshold signature of the group of its height.
+/// The same for everybody, whichever shares made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct BeaconRecord {
+    /// The height that the value belongs to; below the header's own.
+    pub height: Height,
+    /// The signature: a compressed point of BLS12-381's G1.
+    pub signature: [u8; 48],
+}
+
 /// What validators agree on about a height.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Header {
@@ -65,11 +75,14 @@ pub struct Header {
     pub validators: Digest,
     /// Digest of the set that signs the next height: light clients walk from set to set by certificates.
     pub next_validators: Digest,
+    /// A value of the beacon that became known since, usually the parent's. At most one: the values of skipped
+    /// heights are recorded only if somebody waits for them.
+    pub beacon: Option<BeaconRecord>,
 }
 
 impl Canonical for Header {
     const KIND: &'static str = "header";
-    const MAX_BYTES: usize = 304;
+    const MAX_BYTES: usize = 361;
 }
 
 impl Header {
@@ -276,6 +289,7 @@ mod tests {
             transactions_root: Block::transactions_root(&transactions),
             validators: Digest::ZERO,
             next_validators: Digest::ZERO,
+            beacon: Some(BeaconRecord { height: Height(9), signature: [7; 48] }),
         };
         assert_eq!(header.encode().len(), Header::MAX_BYTES);
         let block = Block { header, parent_certificate: Some(certificate), transactions };

@@ -22,7 +22,9 @@ mod vote;
 
 pub use address::{Address, AddressError};
 pub use amount::{Amount, AmountError, NFWY_PER_FWY};
-pub use block::{Block, BlockId, Certificate, CertificateError, CommitSignature, Header, MAX_BLOCK_BYTES};
+pub use block::{
+    BeaconRecord, Block, BlockId, Certificate, CertificateError, CommitSignature, Header, MAX_BLOCK_BYTES,
+};
 pub use codec::{Canonical, DecodeError};
 pub use digest::{ChainId, Digest, Domain, ParseDigestError};
 pub use height::{Epoch, Height};

@@ -7,9 +7,9 @@ mod vectors;
 use std::path::Path;
 
 use freeway_primitives::{
-    Address, Amount, Block, BlockId, Canonical, Certificate, ChainId, CommitSignature, Digest, Domain, Epoch,
-    Equivocation, Header, Height, Proposal, SecretKey, Signature, Validator, ValidatorSet, Vote, VoteKind,
-    signing_digest, verify_batch,
+    Address, Amount, BeaconRecord, Block, BlockId, Canonical, Certificate, ChainId, CommitSignature, Digest,
+    Domain, Epoch, Equivocation, Header, Height, Proposal, SecretKey, Signature, Validator, ValidatorSet,
+    Vote, VoteKind, signing_digest, verify_batch,
 };
 use vectors::{Vectors, hex};
 
@@ -53,6 +53,7 @@ fn header(certificate: Option<&Certificate>, transactions: &[Vec<u8>]) -> Header
         transactions_root: Block::transactions_root(transactions),
         validators: validators().digest(),
         next_validators: Digest([3; 32]),
+        beacon: certificate.map(|_| BeaconRecord { height: Height(7), signature: [5; 48] }),
     }
 }
 

@@ -1,16 +1,20 @@
 //! The encodings of everything that the ledger hashes, signs or leaves behind, frozen in `golden.txt`.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::path::Path;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use freeway_ledger::epochs::{HeldReason, Phase};
 use freeway_ledger::{
-    Event, Failure, Outcome, Preset, Receipt, accounts, epochs, evidence, hosts, open, receipts_root,
+    Event, Failure, Outcome, Preset, Receipt, accounts, beacon, epochs, evidence, hosts, open, receipts_root,
+    sprint, weights,
 };
 use freeway_primitives::{Address, Amount, Canonical, Digest, Epoch, Height, PublicKey};
+use freeway_proofs::sprint::{CommitmentError, Position};
 
 use crate::kit::*;
+use crate::racing::Track;
 use crate::robustness::all_transactions;
 use crate::vectors::{Vectors, hex};
 
@@ -66,6 +70,13 @@ fn transactions(vectors: &mut Vectors) {
         "withdraw",
         "report-votes",
         "report-proposals",
+        "commit",
+        "verdicts",
+        "reveal",
+        "demand",
+        "answer",
+        "accuse",
+        "judge",
         "by-delegate",
     ];
     let all = all_transactions(&chain);
@@ -80,13 +91,15 @@ fn transactions(vectors: &mut Vectors) {
 /// Every message, so that none is without a transaction above.
 fn messages(vectors: &mut Vectors) {
     let chain = Chain::new(2, 2);
-    let (mut of_accounts, mut of_hosts, mut of_evidence) = (vec![], vec![], vec![]);
+    let (mut of_accounts, mut of_hosts, mut of_evidence, mut of_races) = (vec![], vec![], vec![], vec![]);
     for transaction in all_transactions(&chain) {
-        use freeway_ledger::Message::{Accounts, Evidence, Hosts};
+        use freeway_ledger::Message::{Accounts, Beacon, Evidence, Hosts, Sprint};
         match transaction.body.message {
             Accounts(message) => of_accounts.push(message),
             Hosts(message) => of_hosts.push(message),
             Evidence(message) => of_evidence.push(message),
+            Sprint(message) => of_races.push(message),
+            Beacon(_) => {}
         }
     }
     // The last of each is a further transaction of a known kind.
@@ -95,6 +108,7 @@ fn messages(vectors: &mut Vectors) {
     variants(vectors, "accounts.message", &of_accounts);
     variants(vectors, "hosts.message", &of_hosts);
     variants(vectors, "evidence.message", &of_evidence);
+    variants(vectors, "sprint.message", &of_races);
 }
 
 fn account_events() -> Vec<accounts::Event> {
@@ -120,29 +134,106 @@ fn host_events() -> Vec<hosts::Event> {
     ]
 }
 
+fn race_events() -> Vec<sprint::Event> {
+    use sprint::Event::{
+        Acquitted, Answered, Committed, Convicted, Demanded, FalseVerdict, Proven, RaceAbandoned,
+        RaceChallenged, RaceDrawn, RaceSettled, RaceStarted, Revealed, TrialOpened, VerdictsGiven, Voided,
+    };
+    let (epoch, host, member, until) = (Epoch(9), HOST, Address([0xa2; 32]), HEIGHT);
+    let position = Position { device: 3, nonce: 0x0506 };
+    vec![
+        RaceStarted { epoch, seed: Digest([0xd4; 32]), deadline: HEIGHT },
+        Committed { host, count: 77 },
+        RaceChallenged { epoch, hosts: 5, until },
+        VerdictsGiven { member, hosts: 5 },
+        RaceDrawn { epoch, until },
+        Revealed { host, leaves: 5 },
+        Demanded { host, member, leaves: 5, until },
+        Answered { host, member, leaves: 5 },
+        TrialOpened { host, position },
+        Convicted { host, position, penalty: AMOUNT },
+        Acquitted { host, position },
+        FalseVerdict { member, host },
+        Proven { host, weight: 77, confirmed: 2 },
+        Voided { host, reason: sprint::Void::Unrevealed },
+        RaceSettled { epoch, hosts: 5, proven: 4 },
+        RaceAbandoned { epoch, reason: sprint::AbandonReason::NothingProven },
+    ]
+}
+
+fn race_failures() -> Vec<sprint::Failure> {
+    use sprint::Failure::*;
+    let (host, member, limit, index) = (HOST, HOST, 7, 513);
+    vec![
+        NotRacing,
+        TooEarly,
+        TooLate { deadline: HEIGHT },
+        NotAHost,
+        TooNew,
+        AlreadyCommitted,
+        InvalidCommitment(CommitmentError::Count { device: 1, count: 0 }),
+        TooManyDevices { limit },
+        Empty,
+        NotCommitted,
+        IsVoid { reason: text("withheld") },
+        Unsolicited { host },
+        WrongCount { host, expected: 16 },
+        AlreadyGiven { host },
+        NoVerdict { member },
+        NotDrawn,
+        AlreadyRevealed,
+        WrongRevelation,
+        TooManyPositions { limit },
+        UnknownPosition { index },
+        AlreadyDemanded { index },
+        NotDemanded,
+        WrongOpening,
+        OwnOperator,
+        AlreadyOnTrial,
+        TooManyTrials,
+        Distrusted,
+        NoTrial,
+        NotAJudge,
+        AlreadyJudged,
+    ]
+}
+
 fn events(vectors: &mut Vectors) {
-    use epochs::Event::{PhaseStarted, SwitchHeld, Switched};
+    use epochs::Event::{PhaseStarted, Planned, SwitchHeld, Switched};
     let epoch = Epoch(9);
     let of_epochs = [
         PhaseStarted { epoch, phase: Phase::Challenge },
         Switched { epoch, validators: 4, power: 400 },
         SwitchHeld { epoch, reason: HeldReason::TooMuchLost },
+        Planned { epoch, validators: 4 },
     ];
     let of_evidence = [evidence::Event::Convicted { host: HOST, height: HEIGHT, penalty: AMOUNT }];
+    let of_weights = [weights::Event::Changed { host: HOST, now: 7, before: 6, reputation: 5 }];
     let all = [
         Event::Accounts(account_events().remove(0)),
         Event::Hosts(host_events().remove(0)),
         Event::Epochs(of_epochs[0].clone()),
         Event::Evidence(of_evidence[0].clone()),
+        Event::Beacon(beacon::Event::DealingStarted { epoch, holders: 4 }),
+        Event::Sprint(race_events().remove(1)),
+        Event::Weights(of_weights[0].clone()),
     ];
     variants(vectors, "event", &all);
     variants(vectors, "accounts.event", &account_events());
     variants(vectors, "hosts.event", &host_events());
     variants(vectors, "epochs.event", &of_epochs);
     variants(vectors, "evidence.event", &of_evidence);
+    variants(vectors, "sprint.event", &race_events());
+    variants(vectors, "weights.event", &of_weights);
     use Phase::{Challenge, CommitGrace, Serve, Sprint, Switch, Verify};
     variants(vectors, "phase", &[Sprint, CommitGrace, Challenge, Verify, Serve, Switch]);
-    variants(vectors, "held-reason", &[HeldReason::NoPower, HeldReason::TooMuchLost]);
+    use HeldReason::{DealingFailed, NoPower, TooMuchLost};
+    variants(vectors, "held-reason", &[NoPower, TooMuchLost, DealingFailed]);
+    use sprint::{AbandonReason, Void};
+    variants(vectors, "void", &[Void::Withheld, Void::Unrevealed, Void::Convicted]);
+    variants(vectors, "abandon", &[AbandonReason::NoRandomness, AbandonReason::NothingProven]);
+    use sprint::Ruling::{Guilty, Innocent, Moot};
+    variants(vectors, "ruling", &[Guilty, Innocent, Moot]);
 }
 
 fn failures(vectors: &mut Vectors) {
@@ -176,11 +267,14 @@ fn failures(vectors: &mut Vectors) {
         Failure::Accounts(of_accounts[1].clone()),
         Failure::Hosts(of_hosts[0].clone()),
         Failure::Evidence(of_evidence[1].clone()),
+        Failure::Sprint(race_failures().remove(2)),
+        Failure::Beacon(beacon::Failure::NoSeat),
     ];
     variants(vectors, "failure", &all);
     variants(vectors, "accounts.failure", &of_accounts);
     variants(vectors, "hosts.failure", &of_hosts);
     variants(vectors, "evidence.failure", &of_evidence);
+    variants(vectors, "sprint.failure", &race_failures());
 }
 
 fn receipts(vectors: &mut Vectors) {
@@ -211,6 +305,28 @@ fn executed_blocks(vectors: &mut Vectors) {
     vectors.add_with("state", &state, chain.validators.digest());
 }
 
+/// A race with everything in it: committees, positions and draws are consensus, too.
+fn a_race(vectors: &mut Vectors) {
+    let mut track = Track::new(4);
+    let race = |track: &Track, vectors: &mut Vectors, name: &str| {
+        let race = borsh::to_vec(&track.race()).unwrap();
+        vectors.add(format!("race.{name}"), &race);
+        let state = borsh::to_vec(&track.chain.state.0).unwrap();
+        vectors.add(format!("race-state.{name}"), &state);
+    };
+    race(&track, vectors, "started");
+    track.enter_all(&[40, 10, 1, 1_000]);
+    track.reach("verdicts");
+    race(&track, vectors, "challenged");
+    track.check_all(&[2]);
+    track.reach("revealing");
+    race(&track, vectors, "drawn");
+    track.reveal_all(&[1]);
+    race(&track, vectors, "revealed");
+    track.finish();
+    race(&track, vectors, "settled");
+}
+
 #[test]
 fn golden_vectors_are_what_they_were() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden.txt");
@@ -222,12 +338,15 @@ fn golden_vectors_are_what_they_were() {
     failures(&mut vectors);
     receipts(&mut vectors);
     executed_blocks(&mut vectors);
+    a_race(&mut vectors);
     vectors.check();
 }
 
 /// A failure's code is part of the API: programs match on it.
 #[test]
 fn codes_of_failures_are_unique_within_their_module() {
+    let of_races: BTreeSet<_> = race_failures().into_iter().map(|f| Failure::Sprint(f).code()).collect();
+    assert_eq!(of_races.len(), race_failures().len());
     let codes = ["zero_amount", "insufficient_balance", "key_taken", "owners_key_needed", "no_proof"];
     let failures = [
         Failure::Accounts(accounts::Failure::ZeroAmount),

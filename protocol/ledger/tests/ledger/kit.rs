@@ -1,18 +1,19 @@
 //! A chain in memory, its actors, and short names for what they ask.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use freeway_beacon::{Board, Round, Seats};
 use freeway_ledger::accounts::{self, ACCOUNTS, Account, DELEGATES, Scope, Scopes};
 use freeway_ledger::epochs::{CLOCK, Phase};
 use freeway_ledger::hosts::{self, HOSTS, Host, Profile};
 use freeway_ledger::{
     BlockInfo, BlockOutcome, Body, Event, Executor, Failure, Genesis, GenesisAccount, GenesisHost,
-    MemoryState, Message, Outcome, Params, Preset, Rejection, SUPPLY, Text, Transaction, admit, evidence,
-    holdings, open, vaults,
+    MemoryState, Message, Outcome, Params, Preset, Rejection, SUPPLY, Text, Transaction, admit, beacon,
+    evidence, holdings, open, vaults,
 };
 use freeway_primitives::{
-    Address, Amount, BlockId, Canonical, ChainId, Digest, Equivocation, Height, PublicKey, SecretKey,
-    SignedVote, ValidatorSet, Vote, VoteKind,
+    Address, Amount, BlockId, Canonical, ChainId, Digest, Domain, Equivocation, Height, PublicKey, SecretKey,
+    SignedVote, Validator, ValidatorSet, Vote, VoteKind,
 };
 
 /// Weight of a host, unless a test says otherwise.
@@ -65,6 +66,11 @@ pub(crate) fn quick() -> Params {
     params.epochs.sprint_blocks = 2;
     params.epochs.grace_blocks = 1;
     params.epochs.verify_blocks = 2;
+    params.epochs.dealing_blocks = 0;
+    params.sprint.verdict_blocks = 1;
+    params.sprint.judge_blocks = 0;
+    params.sprint.answer_blocks = 1;
+    params.hosts.collateral_per_power = Amount(1_000_000);
     params.hosts.unbonding_blocks = 24;
     params.evidence.max_age_blocks = 16;
     params.accounts.max_lifetime_blocks = 100;
@@ -109,6 +115,8 @@ pub(crate) struct Chain {
     pub(crate) validators: ValidatorSet,
     /// Those who sign nothing.
     pub(crate) absent: BTreeSet<Address>,
+    /// The heights whose values the next blocks record, the first one next. Otherwise each its parent's.
+    pub(crate) values: Option<Vec<Height>>,
     signers: Vec<Address>,
 }
 
@@ -125,6 +133,7 @@ impl Chain {
             height: Height::GENESIS,
             validators,
             absent: BTreeSet::new(),
+            values: None,
             signers: Vec::new(),
         }
     }
@@ -140,7 +149,18 @@ impl Chain {
             height: self.height.next(),
             proposer: self.validators.members()[0].address,
             parent_signers: self.signers.clone(),
+            beacon: self.beacon(),
         }
+    }
+
+    /// The randomness that the next block records: a stand-in of the parent's height.
+    fn beacon(&self) -> Option<(Height, Digest)> {
+        let height = match &self.values {
+            Some(values) => *values.first()?,
+            None => self.height,
+        };
+        let value = |height: Height| Digest::of(Domain::new("test beacon"), &height.0.to_le_bytes());
+        (height > Height::GENESIS).then(|| (height, value(height)))
     }
 
     /// What `key` would sign to send `message` for itself.
@@ -199,11 +219,42 @@ impl Chain {
         assert_eq!(outcome.receipts.len() + rejected.len(), transactions.len());
         self.state.apply(&outcome.delta);
         self.height = outcome.height;
+        if let Some(values) = &mut self.values {
+            values.drain(..values.len().min(1));
+        }
         let signs = |address: &Address| !self.absent.contains(address);
         self.signers = self.validators.members().iter().map(|v| v.address).filter(signs).collect();
         self.validators = outcome.next_validators.clone();
         audit(&self.state);
+        self.stand_in_for_the_group();
         (outcome, rejected)
+    }
+
+    /// Before a switch: a group that nobody dealt. Tests of the beacon post real dealings; for all others any
+    /// group does, as the ledger itself verifies no values.
+    fn stand_in_for_the_group(&mut self) {
+        let params = Params::current(&self.state).unwrap();
+        let clock = CLOCK.require(&self.state).unwrap().at(self.height.next(), &params.epochs);
+        let dealt = beacon::ROUND.require(&self.state).unwrap().is_some();
+        if dealt || clock.phase(self.height.next(), &params.epochs) != Phase::Switch {
+            return;
+        }
+        self.deal();
+    }
+
+    /// Puts a group in place for the epoch after the next block's, as if one had been dealt.
+    pub(crate) fn deal(&mut self) {
+        let params = Params::current(&self.state).unwrap();
+        let clock = CLOCK.require(&self.state).unwrap().at(self.height.next(), &params.epochs);
+        let epoch = clock.epoch.next();
+        let one = Validator { address: host(0), key: vote_key(0).public(), power: 1 };
+        let seats = Seats::apportion(&ValidatorSet::new(vec![one]).unwrap(), 1).unwrap();
+        let round = Round::new(self.id, epoch, seats);
+        let dealing = round.deal(&vote_key(0), &host(0)).unwrap();
+        let board = Board::new(round, BTreeMap::from([(host(0), dealing)]));
+        let acks = board.acknowledge(&vote_key(0), &host(0)).unwrap();
+        let group = board.group(&BTreeMap::from([(host(0), acks)]), &BTreeMap::new()).unwrap();
+        self.state.0.insert(beacon::NEXT.key(), borsh::to_vec(&Some(group)).unwrap());
     }
 
     /// Adds a block of exactly these transactions.
@@ -300,6 +351,12 @@ impl Chain {
 
     pub(crate) fn host(&self, i: u8) -> Option<Host> {
         HOSTS.get(&self.state, &host(i)).unwrap()
+    }
+
+    /// The power of a host at the next height, in thousandths of the whole, rounded.
+    pub(crate) fn share(&self, i: u8) -> u64 {
+        let total = self.validators.total_power();
+        (self.power(i) * 1_000 + total / 2) / total
     }
 
     /// The power of a host at the next height.

@@ -1,15 +1,20 @@
 //! How much fits into a block, and what comes first.
 
-use freeway_ledger::{Executor, Params, Rejection, Transaction, open};
+use freeway_ledger::evidence::MAX_REPORTS_PER_BLOCK;
+use freeway_ledger::{Executor, MAX_TRANSACTION_BYTES, Params, Rejection, Transaction, open};
 use freeway_primitives::{Amount, Canonical, Height};
 
 use crate::kit::*;
 
+/// The bytes of the smallest block, and those of them that are reserved.
+const ALL: usize = MAX_TRANSACTION_BYTES;
+const RESERVE: usize = ALL / 2;
+
 /// Parameters with the smallest blocks.
 fn small() -> Params {
     let mut params = quick();
-    params.blocks.max_transaction_bytes = 16_384;
-    params.blocks.duty_reserve_bytes = 8_192;
+    params.blocks.max_transaction_bytes = ALL as u32;
+    params.blocks.duty_reserve_bytes = RESERVE as u32;
     params
 }
 
@@ -62,7 +67,7 @@ fn the_reserve_is_kept_for_duties_even_if_there_are_none() {
     let (accepted, first) = accepted(&chain, &all);
     let one = all[0].encode().len();
     assert_eq!(first, Some(Rejection::BlockFull));
-    assert!(bytes(&accepted) <= 8_192 && bytes(&accepted) + one > 8_192);
+    assert!(bytes(&accepted) <= RESERVE && bytes(&accepted) + one > RESERVE);
 }
 
 #[test]
@@ -71,21 +76,24 @@ fn duties_may_fill_the_whole_block() {
     let all = duties(&chain);
     let (accepted, first) = accepted(&chain, &all);
     assert_eq!(first, Some(Rejection::BlockFull));
-    assert!(bytes(&accepted) <= 16_384 && bytes(&accepted) + all[0].encode().len() > 16_384);
+    let used = bytes(&accepted);
+    assert!(used > RESERVE && used <= ALL);
+    // Reports have a bound of their own beside.
+    assert!(used + all[0].encode().len() > ALL || accepted.len() == MAX_REPORTS_PER_BLOCK as usize);
 }
 
 #[test]
 fn what_duties_leave_is_for_everybody() {
     let chain = chain(small());
     let mut block = duties(&chain);
-    block.truncate(25);
-    let used = bytes(&block);
-    assert!(used > 8_192, "the duties outgrow their reserve");
+    block.truncate(ALL * 3 / 4 / block[0].encode().len());
+    let (used, duties) = (bytes(&block), block.len());
+    assert!(used > RESERVE, "the duties outgrow their reserve");
     block.extend(chain.txs(&user(3), (0..50).map(|_| pay(address(&user(0)), Amount(1)))));
     let (accepted, first) = accepted(&chain, &block);
     assert_eq!(first, Some(Rejection::BlockFull));
     let total = bytes(&accepted);
-    assert!(total <= 16_384 && total + block[25].encode().len() > 16_384);
+    assert!(total <= ALL && total + block[duties].encode().len() > ALL);
 }
 
 #[test]
@@ -116,7 +124,7 @@ fn a_block_says_when_nothing_more_fits() {
 #[test]
 fn senseless_parameters_start_no_network() {
     type Change = fn(&mut Params);
-    let refused: [(&str, Change); 13] = [
+    let refused: [(&str, Change); 24] = [
         ("blocks.max_transaction_bytes", |p| p.blocks.max_transaction_bytes = 1_000),
         ("blocks.max_transaction_bytes", |p| p.blocks.max_transaction_bytes = u32::MAX),
         ("blocks.duty_reserve_bytes", |p| p.blocks.duty_reserve_bytes = p.blocks.max_transaction_bytes),
@@ -132,6 +140,20 @@ fn senseless_parameters_start_no_network() {
         ("evidence.max_age_blocks", |p| p.evidence.max_age_blocks = 3 * p.epochs.epoch_blocks + 1),
         // Who withdraws signs on until the switch: that offence, too, must still meet the collateral.
         ("evidence.max_age_blocks", |p| p.hosts.unbonding_blocks = p.evidence.max_age_blocks + 7),
+        // A plan after the race, and after it time to deal its keys.
+        ("epochs.epoch_blocks", |p| p.epochs.dealing_blocks = 1),
+        ("epochs.epoch_blocks", |p| p.epochs.dealing_blocks = u64::MAX),
+        ("sprint.shape", |p| p.sprint.shape = text("")),
+        ("sprint.macs_per_nonce", |p| p.sprint.macs_per_nonce = 0),
+        ("sprint.committee", |p| p.sprint.committee = 0),
+        // A verdict must fit into a transaction.
+        ("sprint.leaves", |p| p.sprint.leaves = 513),
+        ("sprint.revealed", |p| p.sprint.revealed = p.sprint.leaves + 1),
+        // After the verdicts there must be time to reveal, to judge and to answer.
+        ("sprint.verdict_blocks", |p| p.sprint.verdict_blocks = p.epochs.verify_blocks),
+        ("sprint.verdict_blocks", |p| p.sprint.judge_blocks = 1),
+        ("sprint.answer_blocks", |p| p.sprint.answer_blocks = 2),
+        ("sprint.max_trials_of_host", |p| p.sprint.max_trials_of_host = p.sprint.max_trials + 1),
     ];
     for (name, change) in refused {
         let mut params = quick();

@@ -7,7 +7,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod admission;
+mod beacon;
 mod delegates;
+mod disputes;
 mod epochs;
 mod evidence;
 mod golden;
@@ -15,8 +17,12 @@ mod hosts;
 mod kit;
 mod limits;
 mod properties;
+mod race_properties;
+mod racing;
 mod robustness;
+mod sprint;
 mod transfers;
 mod unbonding;
 #[path = "../../../primitives/tests/vectors/mod.rs"]
 mod vectors;
+mod weights;

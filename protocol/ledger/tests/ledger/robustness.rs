@@ -1,12 +1,31 @@
 //! Bytes from outside: decoded exactly, or refused with a reason; never a panic, never two spellings.
 
 use freeway_ledger::accounts::Scope;
-use freeway_ledger::{Body, Genesis, Params, Receipt, Transaction, TransactionError};
+use freeway_ledger::{Body, Genesis, Message, Params, Receipt, Transaction, TransactionError, sprint};
 use freeway_primitives::{Amount, BlockId, Canonical, DecodeError, Digest, Equivocation, Height, Proposal};
+use freeway_proofs::sprint::Position;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
 use crate::kit::*;
+use crate::racing::Machines;
+
+/// Every message of a race, of a form that decodes; none of them is due.
+pub(crate) fn race_messages() -> [sprint::Message; 7] {
+    use sprint::Message::{Accuse, Answer, Commit, Demand, Judge, Reveal, Verdicts};
+    let machines = Machines::new(Digest([5; 32]), host(0), &[3, 9], &[]);
+    let position = Position { device: 1, nonce: 4 };
+    let (revelation, opening) = (machines.reveal(position), machines.open(position));
+    [
+        Commit(machines.commitment()),
+        Verdicts(vec![sprint::Verdict { host: host(1), tags: vec![[0xa5; 16], [0x5a; 16]] }]),
+        Reveal(vec![sprint::Reveal { member: host(1), revelations: vec![revelation] }]),
+        Demand { host: host(1), positions: vec![0, 513] },
+        Answer { member: host(1), openings: vec![opening.clone()] },
+        Accuse { host: host(0), opening },
+        Judge(vec![sprint::Judgement { host: host(0), position, guilty: true }]),
+    ]
+}
 
 /// Every kind of transaction, signed.
 pub(crate) fn all_transactions(chain: &Chain) -> Vec<Transaction> {
@@ -28,6 +47,7 @@ pub(crate) fn all_transactions(chain: &Chain) -> Vec<Transaction> {
         report(chain.double_vote(0, Height(5))),
         report(proposals),
     ];
+    let messages = messages.into_iter().chain(race_messages().map(Message::Sprint));
     let mut signed = chain.txs(&user(0), messages);
     signed.push(chain.tx_for(&vote_key(0), host(0), leave()));
     signed

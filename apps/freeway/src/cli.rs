@@ -81,6 +81,10 @@ pub enum Command {
     Host(commands::host::Host),
     /// Let another key act for an account.
     Delegate(commands::delegate::Delegate),
+    /// See the race in which compute is proven, and measure this machine.
+    Sprint(commands::sprint::Sprint),
+    /// See the network's randomness.
+    Beacon(commands::beacon::Beacon),
     /// See a block.
     Block(commands::block::Block),
     /// See what became of a transaction.
@@ -132,6 +136,8 @@ impl Command {
             Self::Send(command) => command.run(context).await,
             Self::Host(command) => command.run(context).await,
             Self::Delegate(command) => command.run(context).await,
+            Self::Sprint(command) => command.run(context).await,
+            Self::Beacon(command) => command.run(context).await,
             Self::Block(command) => command.run(context).await,
             Self::Transaction(command) => command.run(context).await,
             Self::Genesis(command) => command.run(context),

@@ -1,6 +1,7 @@
 //! The subcommands: one file each, with its options, what it does, and the results that it prints.
 
 pub mod account;
+pub mod beacon;
 pub mod block;
 pub mod completions;
 pub mod delegate;
@@ -9,6 +10,7 @@ pub mod host;
 pub mod keys;
 pub mod node;
 pub mod send;
+pub mod sprint;
 pub mod status;
 mod submit;
 pub mod transaction;

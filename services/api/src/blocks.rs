@@ -50,6 +50,18 @@ pub struct HeaderView {
     #[serde(with = "crate::text")]
     #[schema(value_type = String)]
     pub next_validators: Digest,
+    /// The beacon's value that the header records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beacon: Option<BeaconRecordView>,
+}
+
+/// A value of the randomness beacon in a header.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BeaconRecordView {
+    /// The height that the value belongs to.
+    pub height: u64,
+    /// The group's signature in hexadecimal; the value is its digest.
+    pub signature: String,
 }
 
 impl From<&Header> for HeaderView {
@@ -65,6 +77,10 @@ impl From<&Header> for HeaderView {
             parent_certificate: header.parent_certificate,
             validators: header.validators,
             next_validators: header.next_validators,
+            beacon: header.beacon.map(|record| BeaconRecordView {
+                height: record.height.0,
+                signature: hex::encode(record.signature),
+            }),
         }
     }
 }

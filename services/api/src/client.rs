@@ -26,8 +26,9 @@ pub use stream::{EventStream, StreamItem};
 
 use crate::transactions::{MAX_SUBMIT, SubmitResult, SubmitView};
 use crate::{
-    AccountView, BlockView, BlocksView, ErrorBody, ErrorDetail, GenesisFile, HealthView, HostView, HostsView,
-    ParamsView, PeersView, ProofView, SnapshotsView, Status, TransactionView, ValidatorsView,
+    AccountView, BeaconValueView, BeaconView, BlockView, BlocksView, ErrorBody, ErrorDetail, GenesisFile,
+    HealthView, HostView, HostsView, ParamsView, PeersView, ProofView, SnapshotsView, SprintHostsView,
+    SprintResultsView, SprintView, Status, TransactionView, ValidatorsView, WeightsView,
 };
 
 /// How long connecting may take.
@@ -250,9 +251,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`]
     pub async fn hosts(&self, after: Option<&Address>, limit: u64) -> Result<HostsView, ClientError> {
-        let mut query = vec![("limit", limit.to_string())];
-        query.extend(after.map(|after| ("after", after.to_string())));
-        self.get("v1/hosts", &query).await
+        self.get("v1/hosts", &page(after, limit)).await
     }
 
     /// A host.
@@ -269,6 +268,62 @@ impl Client {
     /// [`ClientError`]
     pub async fn validators(&self, height: Option<u64>) -> Result<ValidatorsView, ClientError> {
         self.get("v1/validators", &at(height)).await
+    }
+
+    /// A page of what hosts have proven, by address, after `after`.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn weights(&self, after: Option<&Address>, limit: u64) -> Result<WeightsView, ClientError> {
+        self.get("v1/weights", &page(after, limit)).await
+    }
+
+    /// The race in which hosts prove their compute.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn sprint(&self) -> Result<SprintView, ClientError> {
+        self.get("v1/sprint", &[]).await
+    }
+
+    /// A page of the hosts in the race under way, by address, after `after`.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn sprint_hosts(
+        &self,
+        after: Option<&Address>,
+        limit: u64,
+    ) -> Result<SprintHostsView, ClientError> {
+        self.get("v1/sprint/hosts", &page(after, limit)).await
+    }
+
+    /// A page of what the latest settled race found, by address, after `after`.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn sprint_results(
+        &self,
+        after: Option<&Address>,
+        limit: u64,
+    ) -> Result<SprintResultsView, ClientError> {
+        self.get("v1/sprint/results", &page(after, limit)).await
+    }
+
+    /// The randomness beacon.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn beacon(&self) -> Result<BeaconView, ClientError> {
+        self.get("v1/beacon", &[]).await
+    }
+
+    /// The beacon's value of `height`.
+    ///
+    /// # Errors
+    /// [`ClientError`]; [`ClientError::is_not_found`] if it is not recorded, or not yet.
+    pub async fn beacon_value(&self, height: u64) -> Result<BeaconValueView, ClientError> {
+        self.get(&format!("v1/beacon/{height}"), &[]).await
     }
 
     /// The parameters.
@@ -409,4 +464,10 @@ impl Client {
 
 fn at(height: Option<u64>) -> Vec<(&'static str, String)> {
     height.map(|height| ("height", height.to_string())).into_iter().collect()
+}
+
+fn page(after: Option<&Address>, limit: u64) -> Vec<(&'static str, String)> {
+    let mut query = vec![("limit", limit.to_string())];
+    query.extend(after.map(|after| ("after", after.to_string())));
+    query
 }

@@ -1,9 +1,35 @@
 //! Hosts and validators.
 
+use freeway_ledger::Params;
 use freeway_ledger::hosts::Host;
+use freeway_ledger::weights::Record;
 use freeway_primitives::{Address, Amount, Digest, PublicKey, ValidatorSet};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use crate::text::Millionths;
+use crate::weights::h100s;
+
+/// What a host is besides its own record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostStanding {
+    /// Voting power in the next block; 0 if it is no validator.
+    pub power: u64,
+    /// Whether it missed so many blocks that it is not asked for proposals.
+    pub silent: bool,
+    /// What it has proven.
+    pub proven: Record,
+    /// What it proved in the latest race, in H100-equivalents.
+    pub h100_equivalents: Millionths,
+}
+
+impl HostStanding {
+    /// A host with this power, that is silent or not, and has proven what `proven` says.
+    pub fn new(power: u64, silent: bool, proven: Record, params: &Params) -> Self {
+        let h100_equivalents = h100s(u128::from(proven.now), params);
+        Self { power, silent, proven, h100_equivalents }
+    }
+}
 
 /// A host in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -12,8 +38,13 @@ pub struct HostSummary {
     #[serde(with = "crate::text")]
     #[schema(value_type = String)]
     pub address: Address,
-    /// Proven compute.
+    /// The compute that it proved in the latest race; before the first one settles, what genesis gave it.
     pub weight: u64,
+    /// The weight in H100-equivalents.
+    #[schema(value_type = f64, example = 1.25)]
+    pub h100_equivalents: Millionths,
+    /// Epochs without fault, up to 30.
+    pub reputation: u8,
     /// Voting power in the next block; 0 if it is no validator.
     pub power: u64,
     /// `active`, `leaving`, `left` or `removed`.
@@ -29,15 +60,17 @@ pub struct HostSummary {
 
 impl HostSummary {
     /// A host of the ledger.
-    pub fn new(address: Address, host: &Host, power: u64, silent: bool) -> Self {
+    pub fn new(address: Address, host: &Host, standing: &HostStanding) -> Self {
         Self {
             address,
-            weight: host.weight,
-            power,
+            weight: standing.proven.now,
+            h100_equivalents: standing.h100_equivalents,
+            reputation: standing.proven.reputation,
+            power: standing.power,
             status: host.status.name().into(),
             operator: host.profile.operator.to_string(),
             region: host.profile.region.to_string(),
-            silent,
+            silent: standing.silent,
         }
     }
 }
@@ -79,11 +112,11 @@ pub struct UnbondingView {
 
 impl HostView {
     /// A host of the ledger.
-    pub fn new(address: Address, host: &Host, power: u64, silent: bool) -> Self {
+    pub fn new(address: Address, host: &Host, standing: &HostStanding) -> Self {
         let unbonding =
             |(free_at, amount): &(_, Amount)| UnbondingView { amount: *amount, free_at: height(*free_at) };
         Self {
-            summary: HostSummary::new(address, host, power, silent),
+            summary: HostSummary::new(address, host, standing),
             consensus_key: host.profile.consensus_key,
             endpoints: host.profile.endpoints.iter().map(ToString::to_string).collect(),
             hardware: host.profile.hardware.to_string(),

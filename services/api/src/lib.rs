@@ -3,7 +3,7 @@
 //! # Conventions
 //!
 //! - Addresses, digests and keys are strings, as everywhere in Freeway; heights, epochs, weights and powers are
-//!   numbers.
+//!   numbers; so are shares of a whole (from 0 to 1) and H100-equivalents, with up to six decimals.
 //! - Amounts are strings of base units (`"12500000000"` is 12.5 FWY), so that no reader of JSON loses digits. Two
 //!   documents that people write by hand, the genesis file and the parameters, carry units instead:
 //!   `"12.5 FWY"` or `"12500000000nfwy"`, and nothing without a unit.
@@ -21,11 +21,14 @@
 //! | [`transactions`] | transactions, on their way in and in blocks |
 //! | [`events`] | what happens on the chain, and the stream of it |
 //! | [`accounts`], [`hosts`] | who takes part |
+//! | [`sprint`], [`weights`] | the race in which compute is proven, and what it proves |
+//! | [`beacon`] | the network's randomness |
 //! | [`parameters`], [`genesis`] | the rules, and the file that starts a network |
 //! | [`peers`], [`proofs`], [`snapshots`] | other nodes, light clients, new nodes |
 //! | [`client`] | [`Client`] |
 
 pub mod accounts;
+pub mod beacon;
 pub mod blocks;
 pub mod client;
 pub mod error;
@@ -36,23 +39,33 @@ pub mod parameters;
 pub mod peers;
 pub mod proofs;
 pub mod snapshots;
+pub mod sprint;
 pub mod status;
 pub mod text;
 pub mod transactions;
+pub mod weights;
 
 pub use accounts::{AccountView, DelegateView, QuotaView};
+pub use beacon::{BeaconStatus, BeaconValueView, BeaconView};
 pub use blocks::{BlockSummary, BlockView, BlocksView, CertificateView, HeaderView, TransactionSummary};
 pub use client::{Client, ClientError, EventStream, StreamItem};
 pub use error::{ErrorBody, ErrorDetail};
 pub use events::{BlockEvent, EventView, LaggedEvent};
 pub use genesis::{GenesisFile, GenesisFileError};
-pub use hosts::{HostSummary, HostView, HostsView, UnbondingView, ValidatorView, ValidatorsView};
+pub use hosts::{
+    HostStanding, HostSummary, HostView, HostsView, UnbondingView, ValidatorView, ValidatorsView,
+};
 pub use parameters::ParamsView;
 pub use peers::{PeerView, PeersView};
 pub use proofs::{ProofView, ProofViewError};
 pub use snapshots::{SnapshotView, SnapshotsView};
+pub use sprint::{
+    RaceTotals, SprintHostView, SprintHostsView, SprintResultView, SprintResultsView, SprintStatus,
+    SprintView,
+};
 pub use status::{HealthView, MempoolView, SigningView, Status};
 pub use transactions::{
     BodyView, FailureView, MessageView, OutcomeView, ReceiptView, SubmitRequest, SubmitResult, SubmitView,
     TransactionStatus, TransactionView,
 };
+pub use weights::{WeightView, WeightsView};

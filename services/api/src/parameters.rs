@@ -1,6 +1,6 @@
 //! Parameters: every number of the rules. Amounts carry their unit.
 
-use freeway_ledger::{BlockParams, Params, accounts, epochs, evidence, hosts};
+use freeway_ledger::{BlockParams, Params, Text, accounts, beacon, epochs, evidence, hosts, sprint};
 use freeway_primitives::Amount;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -18,6 +18,10 @@ pub struct ParamsView {
     pub epochs: EpochParamsView,
     /// Evidence.
     pub evidence: EvidenceParamsView,
+    /// The race in which compute is proven.
+    pub sprint: SprintParamsView,
+    /// The randomness beacon.
+    pub beacon: BeaconParamsView,
 }
 
 /// Size and pace of blocks.
@@ -86,6 +90,8 @@ pub struct EpochParamsView {
     pub grace_blocks: u64,
     /// Blocks for openings and verdicts.
     pub verify_blocks: u64,
+    /// Blocks between the plan of the next set and the switch: for dealing its keys.
+    pub dealing_blocks: u64,
     /// The most validators that sign blocks.
     pub max_validators: u32,
     /// The most power of one operator, in thousandths of the whole.
@@ -103,10 +109,61 @@ pub struct EvidenceParamsView {
     pub equivocation_penalty_thousandths: u64,
 }
 
+/// Parameters of the race.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SprintParamsView {
+    /// The shape of the function that is computed, by its name.
+    #[schema(example = "A")]
+    pub shape: String,
+    /// Multiply-adds of one nonce of that shape.
+    pub macs_per_nonce: u64,
+    /// The weight is all multiply-adds without so many of the lowest bits.
+    pub weight_shift: u32,
+    /// Members that check a host.
+    pub committee: u32,
+    /// Leaves of a host that each member recomputes.
+    pub leaves: u32,
+    /// Of these, leaves whose traces the host must reveal in the end.
+    pub revealed: u32,
+    /// Blocks for verdicts and demands, from the challenge on.
+    pub verdict_blocks: u64,
+    /// Blocks for judging before the race settles.
+    pub judge_blocks: u64,
+    /// Blocks in which a demand must be answered.
+    pub answer_blocks: u64,
+    /// The most devices of a commitment.
+    pub max_devices: u32,
+    /// The most leaves of one demand.
+    pub max_demand_positions: u32,
+    /// What a demand puts up for each leaf.
+    #[serde(with = "crate::text::coins")]
+    #[schema(value_type = String, example = "1 FWY")]
+    pub demand_bond: Amount,
+    /// What an accusation puts up.
+    #[serde(with = "crate::text::coins")]
+    #[schema(value_type = String, example = "1 FWY")]
+    pub accusation_bond: Amount,
+    /// The most trials that are open at a time.
+    pub max_trials: u32,
+    /// Of these, the most against one host.
+    pub max_trials_of_host: u32,
+    /// Of these, the most by one accuser.
+    pub max_trials_of_accuser: u32,
+    /// Share of what is at stake that a wrong leaf costs, in thousandths.
+    pub conviction_thousandths: u64,
+}
+
+/// Parameters of the beacon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BeaconParamsView {
+    /// Shares of the key, divided among the validators by power.
+    pub seats: u16,
+}
+
 impl From<&Params> for ParamsView {
     fn from(params: &Params) -> Self {
         // Taken apart field by field, so that a new parameter cannot be forgotten here.
-        let Params { blocks, accounts, hosts, epochs, evidence } = params.clone();
+        let Params { blocks, accounts, hosts, epochs, evidence, sprint, beacon } = params.clone();
         let BlockParams {
             max_transaction_bytes,
             duty_reserve_bytes,
@@ -158,6 +215,7 @@ impl From<&Params> for ParamsView {
             sprint_blocks,
             grace_blocks,
             verify_blocks,
+            dealing_blocks,
             max_validators,
             operator_cap_thousandths,
             silent_after_blocks,
@@ -167,19 +225,60 @@ impl From<&Params> for ParamsView {
             sprint_blocks,
             grace_blocks,
             verify_blocks,
+            dealing_blocks,
             max_validators,
             operator_cap_thousandths,
             silent_after_blocks,
         };
         let evidence::Params { max_age_blocks, equivocation_penalty_thousandths } = evidence;
         let evidence = EvidenceParamsView { max_age_blocks, equivocation_penalty_thousandths };
-        Self { blocks, accounts, hosts, epochs, evidence }
+        let sprint::Params {
+            shape,
+            macs_per_nonce,
+            weight_shift,
+            committee,
+            leaves,
+            revealed,
+            verdict_blocks,
+            judge_blocks,
+            answer_blocks,
+            max_devices,
+            max_demand_positions,
+            demand_bond,
+            accusation_bond,
+            max_trials,
+            max_trials_of_host,
+            max_trials_of_accuser,
+            conviction_thousandths,
+        } = sprint;
+        let sprint = SprintParamsView {
+            shape: shape.to_string(),
+            macs_per_nonce,
+            weight_shift,
+            committee,
+            leaves,
+            revealed,
+            verdict_blocks,
+            judge_blocks,
+            answer_blocks,
+            max_devices,
+            max_demand_positions,
+            demand_bond,
+            accusation_bond,
+            max_trials,
+            max_trials_of_host,
+            max_trials_of_accuser,
+            conviction_thousandths,
+        };
+        let beacon::Params { seats } = beacon;
+        let beacon = BeaconParamsView { seats };
+        Self { blocks, accounts, hosts, epochs, evidence, sprint, beacon }
     }
 }
 
 impl From<&ParamsView> for Params {
     fn from(view: &ParamsView) -> Self {
-        let ParamsView { blocks, accounts, hosts, epochs, evidence } = view;
+        let ParamsView { blocks, accounts, hosts, epochs, evidence, sprint, beacon } = view;
         Self {
             blocks: BlockParams {
                 max_transaction_bytes: blocks.max_transaction_bytes,
@@ -209,6 +308,7 @@ impl From<&ParamsView> for Params {
                 sprint_blocks: epochs.sprint_blocks,
                 grace_blocks: epochs.grace_blocks,
                 verify_blocks: epochs.verify_blocks,
+                dealing_blocks: epochs.dealing_blocks,
                 max_validators: epochs.max_validators,
                 operator_cap_thousandths: epochs.operator_cap_thousandths,
                 silent_after_blocks: epochs.silent_after_blocks,
@@ -217,6 +317,27 @@ impl From<&ParamsView> for Params {
                 max_age_blocks: evidence.max_age_blocks,
                 equivocation_penalty_thousandths: evidence.equivocation_penalty_thousandths,
             },
+            sprint: sprint::Params {
+                // No name of a shape is as long as a text may be: what is none is refused as an empty one is.
+                shape: Text::new(sprint.shape.as_str()).unwrap_or_default(),
+                macs_per_nonce: sprint.macs_per_nonce,
+                weight_shift: sprint.weight_shift,
+                committee: sprint.committee,
+                leaves: sprint.leaves,
+                revealed: sprint.revealed,
+                verdict_blocks: sprint.verdict_blocks,
+                judge_blocks: sprint.judge_blocks,
+                answer_blocks: sprint.answer_blocks,
+                max_devices: sprint.max_devices,
+                max_demand_positions: sprint.max_demand_positions,
+                demand_bond: sprint.demand_bond,
+                accusation_bond: sprint.accusation_bond,
+                max_trials: sprint.max_trials,
+                max_trials_of_host: sprint.max_trials_of_host,
+                max_trials_of_accuser: sprint.max_trials_of_accuser,
+                conviction_thousandths: sprint.conviction_thousandths,
+            },
+            beacon: beacon::Params { seats: beacon.seats },
         }
     }
 }

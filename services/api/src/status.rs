@@ -4,7 +4,9 @@ use freeway_primitives::{Address, ChainId, Digest};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::beacon::BeaconStatus;
 use crate::hosts::HostSummary;
+use crate::sprint::SprintStatus;
 
 /// The most hosts listed in a [`Status`]: validators first.
 pub const MAX_STATUS_HOSTS: usize = 256;
@@ -61,6 +63,10 @@ pub struct Status {
     pub address: Option<Address>,
     /// Seconds since the node started.
     pub uptime_s: u64,
+    /// The race in which hosts prove their compute.
+    pub sprint: SprintStatus,
+    /// The network's randomness.
+    pub beacon: BeaconStatus,
     /// All hosts, as far as they are in `hosts`: beyond the first 256 ask for `/v1/hosts`.
     pub hosts_complete: bool,
     /// The hosts, validators first, by falling power.

@@ -1,8 +1,11 @@
 //! Transactions: on their way in, waiting, and in blocks.
 
 use freeway_ledger::hosts::Profile;
-use freeway_ledger::{Body, Failure, Message, Outcome, Receipt, Transaction, accounts, evidence, hosts};
+use freeway_ledger::{
+    Body, Failure, Message, Outcome, Receipt, Transaction, accounts, beacon, evidence, hosts, sprint,
+};
 use freeway_primitives::{Address, Amount, ChainId, Digest, Equivocation, PublicKey};
+use freeway_proofs::sprint::DeviceCommitment;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -306,9 +309,125 @@ pub enum MessageView {
         /// What was signed twice: `votes` or `proposals`.
         offence: String,
     },
+    /// A host commits to what it computed in the race.
+    #[serde(rename = "sprint.commit")]
+    Commit {
+        /// All its nonces.
+        count: u64,
+        /// Its devices.
+        devices: Vec<DeviceView>,
+    },
+    /// A member of committees says what it found.
+    #[serde(rename = "sprint.verdicts")]
+    Verdicts {
+        /// The hosts that it checked.
+        #[serde(with = "crate::text::list")]
+        #[schema(value_type = Vec<String>)]
+        hosts: Vec<Address>,
+        /// Leaves that it recomputed, of all of them.
+        leaves: u64,
+    },
+    /// A host shows the drawn traces.
+    #[serde(rename = "sprint.reveal")]
+    Reveal {
+        /// The members to whose verdicts they belong.
+        #[serde(with = "crate::text::list")]
+        #[schema(value_type = Vec<String>)]
+        members: Vec<Address>,
+        /// Leaves, of all of them.
+        leaves: u64,
+    },
+    /// A member demands leaves that a host does not show.
+    #[serde(rename = "sprint.demand")]
+    Demand {
+        /// The host.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        host: Address,
+        /// Which of the member's leaves.
+        positions: Vec<u16>,
+    },
+    /// A host answers a demand.
+    #[serde(rename = "sprint.answer")]
+    Answer {
+        /// Who demanded.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        member: Address,
+        /// So many leaves.
+        leaves: u64,
+    },
+    /// A host says that a leaf of another is wrong.
+    #[serde(rename = "sprint.accuse")]
+    Accuse {
+        /// The accused host.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        host: Address,
+        /// The leaf's device.
+        device: u32,
+        /// The leaf's nonce.
+        nonce: u64,
+    },
+    /// A validator says what it found of leaves on trial.
+    #[serde(rename = "sprint.judge")]
+    Judge {
+        /// Its judgements.
+        judgements: Vec<JudgementView>,
+    },
+    /// A holder of seats posts its part of the beacon's next key.
+    #[serde(rename = "beacon.deal")]
+    Deal {
+        /// The length of the part in bytes.
+        bytes: u64,
+    },
+    /// A holder of seats says which parts it can use.
+    #[serde(rename = "beacon.acknowledge")]
+    Acknowledge {
+        /// The length of the message in bytes.
+        bytes: u64,
+    },
+    /// A holder of seats answers those who could not use its part.
+    #[serde(rename = "beacon.close")]
+    Close {
+        /// The length of the answer in bytes.
+        bytes: u64,
+    },
     /// A message of a newer node that this program does not know.
     #[serde(other, rename = "unknown")]
     Unknown,
+}
+
+/// What a device computed in a race.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeviceView {
+    /// Its nonces: from 0 on, without gaps.
+    pub count: u64,
+    /// The root of the tree of their leaves.
+    #[serde(with = "crate::text")]
+    #[schema(value_type = String)]
+    pub root: Digest,
+}
+
+impl From<&DeviceCommitment> for DeviceView {
+    fn from(device: &DeviceCommitment) -> Self {
+        Self { count: device.count, root: device.root }
+    }
+}
+
+/// A judgement on a leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JudgementView {
+    /// The host.
+    #[serde(with = "crate::text")]
+    #[schema(value_type = String)]
+    pub host: Address,
+    /// The leaf's device.
+    pub device: u32,
+    /// The leaf's nonce.
+    pub nonce: u64,
+    /// Whether the leaf is wrong.
+    pub guilty: bool,
 }
 
 /// The name of a message's kind: what its `type` is on the wire.
@@ -323,6 +442,16 @@ pub fn kind_of(message: &Message) -> &'static str {
         Message::Hosts(hosts::Message::Deposit { .. }) => "hosts.deposit",
         Message::Hosts(hosts::Message::Withdraw { .. }) => "hosts.withdraw",
         Message::Evidence(evidence::Message::Report(_)) => "evidence.report",
+        Message::Sprint(sprint::Message::Commit(_)) => "sprint.commit",
+        Message::Sprint(sprint::Message::Verdicts(_)) => "sprint.verdicts",
+        Message::Sprint(sprint::Message::Reveal(_)) => "sprint.reveal",
+        Message::Sprint(sprint::Message::Demand { .. }) => "sprint.demand",
+        Message::Sprint(sprint::Message::Answer { .. }) => "sprint.answer",
+        Message::Sprint(sprint::Message::Accuse { .. }) => "sprint.accuse",
+        Message::Sprint(sprint::Message::Judge(_)) => "sprint.judge",
+        Message::Beacon(beacon::Message::Deal(_)) => "beacon.deal",
+        Message::Beacon(beacon::Message::Acknowledge(_)) => "beacon.acknowledge",
+        Message::Beacon(beacon::Message::Close(_)) => "beacon.close",
     }
 }
 
@@ -356,6 +485,57 @@ impl From<&Message> for MessageView {
                     Equivocation::Proposals(..) => "proposals".into(),
                 },
             },
+            Message::Sprint(message) => message.into(),
+            Message::Beacon(message) => message.into(),
+        }
+    }
+}
+
+impl From<&sprint::Message> for MessageView {
+    fn from(message: &sprint::Message) -> Self {
+        use sprint::Message;
+        match message {
+            Message::Commit(commitment) => Self::Commit {
+                count: commitment.total(),
+                devices: commitment.devices.iter().map(DeviceView::from).collect(),
+            },
+            Message::Verdicts(verdicts) => Self::Verdicts {
+                hosts: verdicts.iter().map(|verdict| verdict.host).collect(),
+                leaves: verdicts.iter().map(|verdict| verdict.tags.len() as u64).sum(),
+            },
+            Message::Reveal(reveals) => Self::Reveal {
+                members: reveals.iter().map(|reveal| reveal.member).collect(),
+                leaves: reveals.iter().map(|reveal| reveal.revelations.len() as u64).sum(),
+            },
+            Message::Demand { host, positions } => Self::Demand { host: *host, positions: positions.clone() },
+            Message::Answer { member, openings } => {
+                Self::Answer { member: *member, leaves: openings.len() as u64 }
+            }
+            Message::Accuse { host, opening } => {
+                Self::Accuse { host: *host, device: opening.position.device, nonce: opening.position.nonce }
+            }
+            Message::Judge(judgements) => Self::Judge {
+                judgements: judgements
+                    .iter()
+                    .map(|judgement| JudgementView {
+                        host: judgement.host,
+                        device: judgement.position.device,
+                        nonce: judgement.position.nonce,
+                        guilty: judgement.guilty,
+                    })
+                    .collect(),
+            },
+        }
+    }
+}
+
+impl From<&beacon::Message> for MessageView {
+    fn from(message: &beacon::Message) -> Self {
+        use beacon::Message;
+        match message {
+            Message::Deal(bytes) => Self::Deal { bytes: bytes.len() as u64 },
+            Message::Acknowledge(bytes) => Self::Acknowledge { bytes: bytes.len() as u64 },
+            Message::Close(bytes) => Self::Close { bytes: bytes.len() as u64 },
         }
     }
 }

@@ -36,6 +36,7 @@ prop_compose! {
 prop_compose! {
     fn genesis()(
         name in text(), time_ms: u64, main: bool, target_ms in 1u32..600_000, quota_unit in 1u128..u128::MAX,
+        bond in 0u128..1 << 100, seats in 1u16..=255,
         hosts in (1u8..6).prop_flat_map(|count| (0..count).map(host).collect::<Vec<_>>()),
         others in proptest::collection::vec(0u128..1 << 100, 0..5),
         spare in 0u128..1 << 90,
@@ -43,6 +44,9 @@ prop_compose! {
         let mut params = if main { Preset::Main } else { Preset::Local }.params();
         params.blocks.target_ms = target_ms;
         params.accounts.quota_unit = Amount(quota_unit);
+        params.sprint.demand_bond = Amount(bond);
+        params.sprint.shape = Text::new(if main { "C" } else { "a shape" }).unwrap();
+        params.beacon.seats = seats;
         let owner = |host: &GenesisHost| GenesisAccount {
             address: host.address,
             balance: Amount(host.collateral.0 + spare),
@@ -93,11 +97,18 @@ fn a_file_can_be_short() {
     assert_eq!(genesis.hosts[0].collateral, Amount::fwy(10));
 
     let json = example(
-        r#""preset":"main","parameters":{"blocks":{"target_ms":500},"hosts":{"collateral_per_power":"1 FWY"}},"#,
+        r#""preset":"main","parameters":{"blocks":{"target_ms":500},"hosts":{"collateral_per_power":"1 FWY"},
+            "sprint":{"shape":"C","committee":5,"accusation_bond":"3 FWY"},"beacon":{"seats":200},
+            "epochs":{"dealing_blocks":600}},"#,
     );
     let mut expected = Preset::Main.params();
     expected.blocks.target_ms = 500;
     expected.hosts.collateral_per_power = Amount::fwy(1);
+    expected.sprint.shape = Text::new("C").unwrap();
+    expected.sprint.committee = 5;
+    expected.sprint.accusation_bond = Amount::fwy(3);
+    expected.beacon.seats = 200;
+    expected.epochs.dealing_blocks = 600;
     assert_eq!(built(&json).unwrap().params, expected);
     let full = GenesisFile::from(&built(&json).unwrap());
     assert_eq!(full.preset, None, "it is no preset any more");
@@ -114,6 +125,11 @@ fn what_is_wrong_is_named() {
     let range = wrong(r#""preset":"local","parameters":{"epochs":{"epoch_blocks":0}},"#);
     assert!(range.contains("epochs.epoch_blocks"), "{range}");
     assert!(wrong(r#""preset":"local","parameters":{"blocks":7},"#).contains("parameters.blocks"));
+    let shape = wrong(r#""preset":"local","parameters":{"sprint":{"shape":"a\nb"}},"#);
+    assert!(shape.contains("sprint.shape") && shape.contains("name of a shape"), "{shape}");
+    assert!(wrong(r#""preset":"local","parameters":{"beacon":{"seats":0}},"#).contains("beacon.seats"));
+    let bond = wrong(r#""preset":"local","parameters":{"sprint":{"demand_bond":5}},"#);
+    assert!(bond.contains("parameters"), "an amount without a unit: {bond}");
     assert!(wrong(r#""preset":"local","parameters":{"blocks":{"target_ms":-1}},"#).contains("parameters"));
     assert!(wrong(r#""preset":"local","prest":1,"#).contains("prest"));
     let local = example(r#""preset":"local","#);

@@ -16,18 +16,17 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use bytes::Bytes;
 use freeway_consensus::parts::Opening;
 use freeway_consensus::{Application, Decided, Fatal, HeightPlan, Judged, Timing};
-use freeway_ledger::accounts;
 use freeway_ledger::epochs::{self, Phase};
-use freeway_ledger::{
-    BlockOutcome, Body, Event, Fault, Genesis, GenesisError, Message, Params, Receipt, evidence,
-};
+use freeway_ledger::{BlockOutcome, Event, Fault, Genesis, GenesisError, Message, Params, Receipt, evidence};
 use freeway_primitives::{
     Address, Block, BlockId, Canonical, Certificate, ChainId, DecodeError, Digest, Equivocation, Height,
-    SecretKey, ValidatorSet,
+    ValidatorSet,
 };
 use freeway_store::{BlockRecord, ReceiptRecord, StateView, Store, StoreError};
 use tracing::{info, warn};
 
+use crate::beacon::Keeper;
+use crate::duties::Duties;
 use crate::feed::{Committed, Feed, Tip};
 use crate::mempool::Mempool;
 use crate::trail::Trail;
@@ -36,7 +35,6 @@ use crate::trail::Trail;
 const MAX_CANDIDATES: usize = 32;
 /// Blocks that a report of evidence may wait for inclusion.
 const EVIDENCE_LIFETIME: u64 = 100;
-
 /// How far the time of a proposed block may be ahead of this node's clock, in milliseconds. Otherwise one
 /// proposer could move the time of all later blocks to where nothing can follow.
 const MAX_AHEAD_MS: u64 = 10_000;
@@ -157,7 +155,8 @@ pub struct Chain {
     feed: Feed,
     chain: ChainId,
     address: Address,
-    key: Option<SecretKey>,
+    duties: Option<Duties>,
+    beacon: Arc<Keeper>,
     now: Now,
     started_ms: u64,
     durability: Durability,
@@ -169,7 +168,7 @@ pub struct Chain {
 
 impl Chain {
     /// Opens the chain in `store`, or begins it from `genesis`; replays blocks whose state was not durable.
-    /// `key` signs evidence that this node reports for the host `address`.
+    /// With `duties` the node reports evidence for the host `address`.
     ///
     /// # Errors
     /// [`NodeError`] if the store is damaged, of another network, or does not replay.
@@ -178,7 +177,7 @@ impl Chain {
         genesis: &Genesis,
         mempool: Arc<Mempool>,
         address: Address,
-        key: Option<SecretKey>,
+        duties: Option<Duties>,
         now: Now,
         durability: Durability,
     ) -> Result<Self, NodeError> {
@@ -203,7 +202,8 @@ impl Chain {
             feed,
             chain,
             address,
-            key,
+            beacon: Arc::new(Keeper::new(chain, address, duties.as_ref().map(|duties| duties.key().clone()))),
+            duties,
             started_ms: now(),
             now,
             durability,
@@ -224,6 +224,11 @@ impl Chain {
     /// The store.
     pub fn store(&self) -> &Arc<Store> {
         &self.store
+    }
+
+    /// Shares and values of the beacon.
+    pub fn beacon(&self) -> &Arc<Keeper> {
+        &self.beacon
     }
 
     /// The network's identity.
@@ -347,10 +352,9 @@ impl Chain {
 
     /// Hands evidence to the ledger, as a duty of this node's host.
     fn report(&self, proofs: Vec<Equivocation>) -> Result<(), NodeError> {
-        let Some(key) = &self.key else { return Ok(()) };
+        let Some(duties) = &self.duties else { return Ok(()) };
         let state = self.store.view();
-        let signer = key.public();
-        let signer_address = Address::of(&signer);
+        let mut reports = Vec::new();
         for proof in proofs {
             let accused = proof.validator();
             let known = freeway_ledger::hosts::HOSTS.get(&state, &accused)?;
@@ -360,24 +364,9 @@ impl Chain {
                 continue;
             }
             warn!(%accused, height = %proof.height(), "a validator signed two different things; reporting it");
-            let Some(next) = accounts::next_sequence(&state, &self.address, &signer_address)? else {
-                warn!("this node's key may not act for its host; the evidence is left to others");
-                return Ok(());
-            };
-            let transaction = Body {
-                chain: self.chain,
-                signer,
-                on_behalf_of: (signer_address != self.address).then_some(self.address),
-                sequence: self.mempool.next_sequence(&self.address, &signer_address, next),
-                expiry: self.head.height.plus(EVIDENCE_LIFETIME),
-                message: Message::Evidence(evidence::Message::Report(Box::new(proof))),
-            }
-            .sign(key);
-            let results = self.mempool.insert(&state, self.head.height, &[transaction.encode()], true);
-            for error in results.into_iter().filter_map(Result::err) {
-                warn!(%error, "the evidence is not accepted into the mempool");
-            }
+            reports.push(Message::Evidence(evidence::Message::Report(Box::new(proof))));
         }
+        duties.send_for(reports, EVIDENCE_LIFETIME)?;
         Ok(())
     }
 

@@ -55,6 +55,9 @@ pub struct NodeConfig {
     pub gossip: GossipConfig,
     /// The HTTP interface.
     pub rpc: RpcConfig,
+    /// The host's part in the sprint; without it the host keeps its duties as a validator only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sprint: Option<SprintConfig>,
     /// What is kept on disk.
     #[serde(default)]
     pub store: StoreConfig,
@@ -144,6 +147,34 @@ pub struct RpcConfig {
     pub listen: SocketAddr,
 }
 
+/// How a host sprints, and where others find what it must show them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SprintConfig {
+    /// Threads that compute; 0 takes one for each core.
+    #[serde(default)]
+    pub threads: usize,
+    /// The part of the time in which they do, in percent.
+    #[serde(default = "SprintConfig::default_share")]
+    pub share: u8,
+    /// Where openings are served, as IP:PORT; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The URL under which other hosts reach that; kept up to date in the host's record on the chain. Without it
+    /// the record stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Ask hosts at private and loopback addresses as well: for networks of one machine or one organisation.
+    #[serde(default)]
+    pub allow_private: bool,
+}
+
+impl SprintConfig {
+    /// The whole of the time.
+    pub fn default_share() -> u8 {
+        100
+    }
+}
+
 /// What is kept on disk, and when it is written.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -216,6 +247,17 @@ impl NodeConfig {
         if config.store.flush_every == 0 || config.store.flush_every > 1_000 {
             return Err("store.flush_every must be from 1 to 1000".into());
         }
+        if let Some(sprint) = &config.sprint {
+            if config.host.is_none() {
+                return Err("sprint: only a host sprints; add `host`, or remove the section".into());
+            }
+            if !(1..=100).contains(&sprint.share) {
+                return Err("sprint.share must be from 1 to 100 percent".into());
+            }
+            if sprint.threads > 4_096 {
+                return Err("sprint.threads must be at most 4096".into());
+            }
+        }
         if config.consensus.listen.port() == 0 {
             return Err("consensus.listen needs a port: peers must know where to find this node".into());
         }
@@ -272,6 +314,7 @@ listen = "127.0.0.1:0"
             (("127.0.0.1:27000", "127.0.0.1:0"), "consensus.listen"),
             (("data = \"data\"", "data = \"data\"\nhost = \"fwy1x\""), "host"),
             (("[rpc]\n", "[store]\nflush_every = 0\n[rpc]\n"), "flush_every"),
+            (("[rpc]\n", "[sprint]\nlisten = \"127.0.0.1:0\"\n[rpc]\n"), "only a host sprints"),
         ] {
             let text = MINIMAL.replace(change.0, change.1);
             let error = NodeConfig::parse(&text).unwrap_err();

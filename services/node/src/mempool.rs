@@ -311,6 +311,10 @@ impl Mempool {
         for hash in expired.into_values().flatten() {
             queues.remove(&hash);
         }
+        let undue = queues.undue(state, height)?;
+        for hash in undue {
+            queues.remove(&hash);
+        }
         Ok(())
     }
 
@@ -336,6 +340,21 @@ impl Mempool {
 }
 
 impl Queues {
+    /// Duties that are first in their queue and not due any more. They would keep their key waiting, as no block
+    /// can take them.
+    fn undue(&self, state: &dyn Reader, height: Height) -> Result<Vec<Digest>, Fault> {
+        let heads = self.by_key.values().filter_map(|queue| queue.values().next());
+        let mut undue = Vec::new();
+        for Slot { pending, .. } in heads.filter(|slot| slot.pending.transaction.body.message.is_owed()) {
+            if let Err(rejection) = freeway_ledger::admit(state, &pending.transaction, height.next())?
+                && !rejection.is_temporary()
+            {
+                undue.push(pending.hash);
+            }
+        }
+        Ok(undue)
+    }
+
     fn add(&mut self, key: KeyId, pending: Arc<Pending>) {
         let body = &pending.transaction.body;
         self.arrivals += 1;
@@ -365,4 +384,4 @@ impl Queues {
     }
 }
 
-const _: () = assert!(<Transaction as Canonical>::MAX_BYTES <= 16 << 10);
+const _: () = assert!(<Transaction as Canonical>::MAX_BYTES <= 32 << 10);

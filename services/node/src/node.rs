@@ -11,15 +11,17 @@ use freeway_consensus::engine::{self, EngineConfig};
 use freeway_consensus::{Fatal, Signing, SigningGuard};
 use freeway_ledger::Genesis;
 use freeway_network::{Network, NetworkError};
-use freeway_primitives::{Address, Domain, SecretKey};
+use freeway_primitives::{Address, ChainId, Domain, SecretKey};
 use freeway_store::{Config as StoreSettings, Medium, Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use crate::beacon::Keeper;
 use crate::chain::{Chain, Durability, NodeError};
 use crate::config::NodeConfig;
+use crate::duties::{Duties, OUTBOX};
 use crate::join::{self, JoinError};
 use crate::mempool::journal::{Journal, JournalError};
 use crate::mempool::{Limits, Mempool};
@@ -80,12 +82,27 @@ pub enum RunError {
 }
 
 /// What a running node tells its owner.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Ready {
     /// Where HTTP listens.
     pub rpc: std::net::SocketAddr,
     /// The node's gossip identity.
     pub peer: String,
+    /// For the services of this node's host, if it has one.
+    pub access: Option<Access>,
+}
+
+/// How the services of a host, in the same process, see the chain and act on it.
+#[derive(Clone)]
+pub struct Access {
+    /// State and blocks.
+    pub store: Arc<Store>,
+    /// Commits.
+    pub feed: crate::Feed,
+    /// The way of the host's duties to the chain.
+    pub duties: Duties,
+    /// The network.
+    pub chain: ChainId,
 }
 
 /// Runs a node until `stop` becomes true. `key` is the node's key; with a host in the configuration it signs
@@ -112,21 +129,27 @@ pub async fn run(
     };
     let trail = join::trail(&config.data).map_err(NodeError::Trail)?;
     let address = host.unwrap_or_else(|| Address::of(&key.public()));
+    let (outgoing, outbox) = mpsc::channel(OUTBOX);
+    let duties = host.map(|host| {
+        let (store, mempool) = (Arc::clone(&store), Arc::clone(&mempool));
+        Duties::new(chain_id, host, key.clone(), store, mempool, outgoing.clone())
+    });
     let chain = {
         let (store, mempool, genesis) = (Arc::clone(&store), Arc::clone(&mempool), genesis.clone());
-        let reporter = host.map(|_| key.clone());
+        let duties = duties.clone();
         let trail = trail.clone();
         let open = move || {
             let now = Box::new(now_ms);
             let mut chain =
-                Chain::open(store, &genesis, mempool, address, reporter, now, Durability::Background)?;
+                Chain::open(store, &genesis, mempool, address, duties, now, Durability::Background)?;
             chain.keep_trail(trail)?;
             Ok::<_, NodeError>(chain)
         };
         blocking(open).await??
     };
     let feed = chain.feed().clone();
-    let (submitter, outbox) = Submitter::new(Arc::clone(&store), mempool, feed.clone(), Some(journal));
+    let beacon = Arc::clone(chain.beacon());
+    let submitter = Submitter::new(Arc::clone(&store), mempool, feed.clone(), Some(journal), outgoing);
     let restored = {
         let submitter = submitter.clone();
         blocking(move || submitter.restore(&waiting)).await?
@@ -147,7 +170,13 @@ pub async fn run(
         settings.allowed = (!allowed.is_empty()).then(|| allowed.into_iter().collect());
         let (handle, incoming) = Network::start(settings).await?;
         parts.spawn(gossip::send(handle.clone(), outbox, ended.clone()));
-        parts.spawn(gossip::receive(handle.clone(), incoming, submitter.clone(), ended.clone()));
+        parts.spawn(gossip::receive(
+            handle.clone(),
+            incoming,
+            submitter.clone(),
+            Arc::clone(&beacon),
+            ended.clone(),
+        ));
         handle
     };
 
@@ -191,7 +220,11 @@ pub async fn run(
         };
         parts.spawn(snapshots::make(settings, Arc::clone(&store), feed.clone(), ended.clone()));
     }
-    parts.spawn(forget_watching(config.data.join(WATCHING), guard.clone(), feed, ended.clone()));
+    parts.spawn(forget_watching(config.data.join(WATCHING), guard.clone(), feed.clone(), ended.clone()));
+    if let Some(duties) = &duties {
+        let (store, duties) = (Arc::clone(&store), duties.clone());
+        parts.spawn(keep_beacon(beacon, store, feed.clone(), duties, fatal.clone(), ended.clone()));
+    }
 
     let signing = host.map(|_| Signing::new(chain_id, key.clone(), guard));
     let engine = EngineConfig {
@@ -202,7 +235,8 @@ pub async fn run(
         wal: config.data.join("consensus.wal"),
         status_interval: STATUS_INTERVAL,
     };
-    let _ = ready.send(Ready { rpc: rpc_address, peer: gossip.local_id().to_string() });
+    let access = duties.map(|duties| Access { store: Arc::clone(&store), feed, duties, chain: chain_id });
+    let _ = ready.send(Ready { rpc: rpc_address, peer: gossip.local_id().to_string(), access });
     let (engine_stop, engine_stopped) = watch::channel(false);
     let consensus = engine::run(engine, chain, address, &key, chain_id, signing, engine_stopped);
     tokio::pin!(consensus);
@@ -273,6 +307,34 @@ fn signing_guard(config: &NodeConfig) -> Result<SigningGuard, RunError> {
         return Ok(SigningGuard::closed());
     }
     Ok(SigningGuard::open())
+}
+
+/// After every commit: this host's shares of the beacon's value, and its part in the making of the next key.
+async fn keep_beacon(
+    beacon: Arc<Keeper>,
+    store: Arc<Store>,
+    feed: crate::Feed,
+    duties: Duties,
+    fatal: mpsc::Sender<String>,
+    mut ended: watch::Receiver<bool>,
+) {
+    let mut tip = feed.tip();
+    loop {
+        tokio::select! {
+            () = raised(&mut ended) => return,
+            changed = tip.changed() => if changed.is_err() { return },
+        }
+        tip.borrow_and_update();
+        let (beacon, store, duties) = (Arc::clone(&beacon), Arc::clone(&store), duties.clone());
+        let step = move || {
+            let state = store.view();
+            beacon.committed(&state, state.height(), &duties)
+        };
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(step).await {
+            let _ = fatal.send(format!("the duties of this node's host failed: {error}")).await;
+            return;
+        }
+    }
 }
 
 /// Removes the marker once the guard is open.

@@ -8,6 +8,7 @@
 //! A storage error stops the node: whoever meets one reports it through [`Context::fatal`].
 
 mod accounts;
+mod beacon;
 mod blocks;
 mod chain;
 mod error;
@@ -21,9 +22,11 @@ mod openapi;
 mod proofs;
 mod routes;
 mod snapshots;
+mod sprint;
 mod status;
 mod sync;
 mod transactions;
+mod weights;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -36,7 +39,7 @@ use freeway_network::Handle;
 use freeway_primitives::{Address, ChainId};
 use freeway_store::Store;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, broadcast, mpsc, watch};
+use tokio::sync::{Mutex, Semaphore, broadcast, mpsc, watch};
 
 use crate::feed::Feed;
 use crate::metrics::Metrics;
@@ -100,6 +103,8 @@ struct Server {
     rendered: broadcast::Sender<Arc<events::Rendered>>,
     /// The genesis file, once it was asked for.
     genesis: OnceLock<Bytes>,
+    /// What has happened in the race, as it was counted last.
+    counted: Mutex<Option<sprint::Counted>>,
     stop: watch::Receiver<bool>,
 }
 
@@ -113,6 +118,7 @@ impl Server {
             uploads: Arc::new(Semaphore::new(MAX_UPLOADS)),
             rendered: broadcast::Sender::new(STREAM_BACKLOG),
             genesis: OnceLock::new(),
+            counted: Mutex::new(None),
             stop,
         }
     }

@@ -7,12 +7,11 @@ use freeway_primitives::Digest;
 use freeway_store::Store;
 use tokio::sync::mpsc;
 
+use crate::duties::Outgoing;
 use crate::feed::Feed;
 use crate::mempool::journal::{Journal, JournalError};
 use crate::mempool::{InsertError, Mempool, Pending};
 
-/// Transactions that wait to be gossiped; beyond, gossip is skipped and the own blocks must do.
-const OUTBOX: usize = 16_384;
 /// The most transactions in one gossip message.
 const MAX_BATCH: usize = 4_096;
 
@@ -23,19 +22,19 @@ pub struct Submitter {
     mempool: Arc<Mempool>,
     feed: Feed,
     journal: Option<Journal>,
-    outbox: mpsc::Sender<Arc<Pending>>,
+    outbox: mpsc::Sender<Outgoing>,
 }
 
 impl Submitter {
-    /// A submitter, and the queue of what is to be gossiped.
+    /// A submitter; `outbox` leads to the peers.
     pub fn new(
         store: Arc<Store>,
         mempool: Arc<Mempool>,
         feed: Feed,
         journal: Option<Journal>,
-    ) -> (Self, mpsc::Receiver<Arc<Pending>>) {
-        let (outbox, queue) = mpsc::channel(OUTBOX);
-        (Self { store, mempool, feed, journal, outbox }, queue)
+        outbox: mpsc::Sender<Outgoing>,
+    ) -> Self {
+        Self { store, mempool, feed, journal, outbox }
     }
 
     /// Takes in transactions of a client: the hash of each that is accepted. When this returns, what was
@@ -58,7 +57,7 @@ impl Submitter {
         }
         for pending in accepted {
             // A full outbox means that peers are slow; the transaction still waits here.
-            let _ = self.outbox.try_send(pending);
+            let _ = self.outbox.try_send(Outgoing::Transaction(pending));
         }
         Ok(inserted.into_iter().map(|result| result.map(|pending| pending.hash)).collect())
     }
@@ -68,7 +67,7 @@ impl Submitter {
     pub fn restore(&self, batch: &[Vec<u8>]) -> usize {
         let inserted: Vec<_> = self.insert(batch, true).into_iter().flatten().collect();
         for pending in &inserted {
-            let _ = self.outbox.try_send(Arc::clone(pending));
+            let _ = self.outbox.try_send(Outgoing::Transaction(Arc::clone(pending)));
         }
         inserted.len()
     }
@@ -115,7 +114,7 @@ impl Submitter {
 /// A gossip message that its neighbour should not have passed on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct BadGossip(String);
+pub struct BadGossip(pub(crate) String);
 
 /// Joins transactions for one gossip message.
 pub fn encode_batch(batch: &[Arc<Pending>]) -> Vec<u8> {

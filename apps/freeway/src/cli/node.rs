@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use freeway_api::{
-    AccountView, BlockEvent, BlockView, Client, ClientError, EventStream, HostView, HostsView, ProofView,
-    Status, StreamItem, TransactionView, ValidatorsView,
+    AccountView, BeaconValueView, BeaconView, BlockEvent, BlockView, Client, ClientError, EventStream,
+    HostView, HostsView, ProofView, SprintHostsView, SprintResultsView, SprintView, Status, StreamItem,
+    TransactionView, ValidatorsView,
 };
 use freeway_primitives::{Address, ChainId, Digest};
 
@@ -164,6 +165,54 @@ impl Node {
     /// See [`Node::status_now`].
     pub async fn hosts(&self, after: Option<&Address>, limit: u64) -> Result<HostsView, Problem> {
         Ok(self.client.hosts(after, limit).await?)
+    }
+
+    /// The race in which compute is proven.
+    ///
+    /// # Errors
+    /// See [`Node::status_now`].
+    pub async fn sprint(&self) -> Result<SprintView, Problem> {
+        Ok(self.client.sprint().await?)
+    }
+
+    /// A page of the hosts in the race.
+    ///
+    /// # Errors
+    /// See [`Node::status_now`].
+    pub async fn sprint_hosts(
+        &self,
+        after: Option<&Address>,
+        limit: u64,
+    ) -> Result<SprintHostsView, Problem> {
+        Ok(self.client.sprint_hosts(after, limit).await?)
+    }
+
+    /// A page of the results of the latest settled race.
+    ///
+    /// # Errors
+    /// See [`Node::status_now`].
+    pub async fn sprint_results(
+        &self,
+        after: Option<&Address>,
+        limit: u64,
+    ) -> Result<SprintResultsView, Problem> {
+        Ok(self.client.sprint_results(after, limit).await?)
+    }
+
+    /// The randomness beacon.
+    ///
+    /// # Errors
+    /// See [`Node::status_now`].
+    pub async fn beacon(&self) -> Result<BeaconView, Problem> {
+        Ok(self.client.beacon().await?)
+    }
+
+    /// The beacon's value of a height.
+    ///
+    /// # Errors
+    /// See [`Node::status_now`].
+    pub async fn beacon_value(&self, height: u64) -> Result<BeaconValueView, Problem> {
+        Ok(self.client.beacon_value(height).await?)
     }
 
     /// Submits the canonical bytes of a transaction.

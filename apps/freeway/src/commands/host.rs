@@ -96,7 +96,8 @@ pub(super) fn fields(page: &mut Page, host: &HostView) {
     page.fields([
         ("host", summary.address.to_string()),
         ("standing", format!("{}{silent}", summary.status)),
-        ("weight", summary.weight.to_string()),
+        ("weight", format!("{} ({} H100s)", summary.weight, summary.h100_equivalents)),
+        ("reputation", format!("{} of 30", summary.reputation)),
         ("power", summary.power.to_string()),
         ("collateral", host.collateral.to_string()),
         ("returning", returning.collect::<Vec<_>>().join(", ")),

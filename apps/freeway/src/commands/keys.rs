@@ -2,6 +2,7 @@
 
 mod import;
 mod new;
+mod passphrase;
 
 use clap::{Args, Subcommand};
 use freeway_primitives::{Address, PublicKey};
@@ -19,6 +20,7 @@ Examples:
   freeway keys show alice --json | jq -r .address
   freeway keys import alice                     asks for the words
   freeway keys import bob --account 1           the second account of the same words
+  freeway keys change-passphrase alice
 
 Keys are encrypted files in --keys. A node signs with the key named `node`; money belongs on others.";
 
@@ -40,6 +42,8 @@ enum Command {
     Show(ShowKey),
     /// Make a key from words that somebody wrote down.
     Import(import::Import),
+    /// Encrypt a key anew under another passphrase.
+    ChangePassphrase(passphrase::ChangePassphrase),
 }
 
 impl Keys {
@@ -53,6 +57,7 @@ impl Keys {
             Command::List(command) => command.run(context),
             Command::Show(command) => command.run(context),
             Command::Import(command) => command.run(context),
+            Command::ChangePassphrase(command) => command.run(context),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `freeway node`: prepare and run a node of a network over several machines.
 
+mod host;
 mod init;
 mod start;
 

@@ -5,6 +5,7 @@ mod layout;
 mod live;
 mod ports;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ Examples:
   freeway up --dir /tmp/net       the same, elsewhere; a second start goes on from its data
   freeway up --fresh              throw away what is there and begin anew
   freeway up --json | head -1     one line for scripts once the network decides blocks
+  freeway up --adversary fake:5   the last host fakes 5 % of its sprint; see it lose its power
 
 While it runs, in another terminal:
   freeway status --watch
@@ -52,6 +54,16 @@ pub struct Up {
     /// First of the ports for HTTP, one for each host [default: free ones].
     #[arg(long, value_name = "PORT")]
     rpc_port: Option<u16>,
+
+    /// Threads with which each host sprints. The hosts of a new network use one each, for 40, 30, 20 and 10 % of
+    /// the time, so that their weights differ.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    sprint_threads: Option<u16>,
+
+    /// Make a host cheat, to see what becomes of it: KIND, for the last host, or HOST=KIND. Kinds: fake:PERCENT,
+    /// replay, overcommit:FACTOR, withhold, lazy:copy, lazy:guess, accuse, late.
+    #[arg(long, value_name = "[HOST=]KIND")]
+    adversary: Vec<Adversary>,
 
     /// Start a host again when its process ends by itself.
     #[arg(long)]
@@ -95,8 +107,13 @@ impl Up {
         if self.fresh {
             layout.clear()?;
         }
-        let network = layout.network(self.hosts.map(usize::from), self.rpc_port, &output)?;
-        let mut children = Children::start(&network, self.restart)?;
+        let threads = self.sprint_threads.map(usize::from);
+        let network = layout.network(self.hosts.map(usize::from), self.rpc_port, threads, &output)?;
+        let adversaries = adversaries(self.adversary, &network)?;
+        for (host, kind) in &adversaries {
+            output.note(format!("{host} will cheat: {kind}"));
+        }
+        let mut children = Children::start(&network, &adversaries, self.restart)?;
         let result = tokio::select! {
             result = serve(&mut children, &layout, &network, output) => result,
             () = crate::signals::stop() => Ok(()),
@@ -106,6 +123,45 @@ impl Up {
         layout.forget_running();
         result
     }
+}
+
+/// A host that shall cheat, and how.
+#[derive(Clone, Debug)]
+struct Adversary {
+    host: Option<String>,
+    kind: freeway_host::Adversary,
+}
+
+impl std::str::FromStr for Adversary {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (host, kind) = match text.split_once('=') {
+            Some((host, kind)) => (Some(host.to_owned()), kind),
+            None => (None, text),
+        };
+        Ok(Self { host, kind: kind.parse().map_err(|error| format!("{error}"))? })
+    }
+}
+
+/// Which hosts of the network cheat, and how.
+fn adversaries(
+    wanted: Vec<Adversary>,
+    network: &layout::Network,
+) -> Result<BTreeMap<String, String>, Problem> {
+    let mut found = BTreeMap::new();
+    for Adversary { host, kind } in wanted {
+        let host = match host {
+            Some(host) if network.hosts.iter().any(|(name, _)| *name == host) => host,
+            Some(host) => {
+                return Err(Problem::new("unknown_host", format!("there is no host {host} here"))
+                    .hint("the hosts are named host-1, host-2 and so on"));
+            }
+            None => network.hosts.last().map(|(name, _)| name.clone()).unwrap_or_default(),
+        };
+        found.insert(host, kind.to_string());
+    }
+    Ok(found)
 }
 
 /// Waits until the network decides blocks, says so, and shows its state until it fails.

@@ -86,6 +86,28 @@ fn a_passphrase_comes_from_a_file_before_the_environment() {
 }
 
 #[test]
+fn a_passphrase_is_changed() {
+    let place = Place::new();
+    let made = place.json(&["keys", "new", "alice"]);
+    place.write("new.txt", "another battery staple");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let permissions = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(place.path("new.txt"), permissions).unwrap();
+    }
+    // Nobody is there to be asked.
+    let error = place.error(&["keys", "change-passphrase", "alice"], 1);
+    assert!(error["hint"].as_str().unwrap().contains("--new-passphrase-file"), "{error}");
+    let change = ["keys", "change-passphrase", "alice", "--new-passphrase-file", "new.txt"];
+    assert_eq!(place.json(&change)["address"], made["address"]);
+    assert_eq!(place.error(&change, 1)["code"], "wrong_passphrase");
+    let back = ["keys", "change-passphrase", "alice", "--passphrase-file", "new.txt"];
+    place.json(&[&back[..], &["--new-passphrase-file", "new.txt"]].concat());
+    assert_eq!(place.error(&["keys", "change-passphrase", "bob"], 1)["code"], "unknown_key");
+}
+
+#[test]
 fn bad_words_are_named_and_not_repeated() {
     let place = Place::new();
     for (words, says) in [

@@ -10,3 +10,4 @@ mod kit;
 mod mistakes;
 mod node;
 mod reference;
+mod sprint;

@@ -192,3 +192,65 @@ fn blocks_come_one_by_one_or_in_a_row() {
     let heights: Vec<Value> = heights.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(heights.iter().map(|block| block["height"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 3]);
 }
+
+#[test]
+fn the_race_and_its_results_are_tables() {
+    let (place, _fake) = place(Fate::Done);
+    let shown = place.json(&["sprint", "show"]);
+    assert_eq!((&shown["race"]["stage"], &shown["race"]["epoch"]), (&"verdicts".into(), &5.into()));
+    assert_eq!(shown["race"]["verdicts_owed"], 3);
+    assert_eq!(shown["hosts"][0]["committee"][0]["given"], false);
+    assert_eq!(
+        (&shown["results"]["race"]["epoch"], &shown["results"]["results"][0]["confirmed"]),
+        (&4.into(), &2.into())
+    );
+    let page = place.run(&["sprint", "show"]).stdout;
+    for text in [
+        "race            of epoch 5: verdicts until height 320; 1 host committed 12345 nonces; 0 of 3 verdicts",
+        "seed            abababab",
+        "12345        0    0 of 1         -",
+        "results of epoch 4: 1 of 1 hosts proved weight 1000",
+        "2 of 3  1 of 1",
+    ] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+}
+
+#[test]
+fn the_beacon_shows_its_group_and_values() {
+    let (place, _fake) = place(Fate::Done);
+    assert_eq!(place.json(&["beacon"])["group"]["majority"], 9);
+    let page = place.run(&["beacon"]).stdout;
+    for text in ["of epoch 5, since height 301: 9 of 16 seats", "4 of 4 dealt, 2 acknowledged", "height 315"]
+    {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    assert_eq!(place.json(&["beacon", "1"])["value"], "ee".repeat(32));
+    let page = place.run(&["beacon", "1"]).stdout;
+    assert!(page.contains("recorded in  2\n") && !page.contains("group"), "{page}");
+    assert_eq!(place.error(&["beacon", "9"], 1)["code"], "not_found");
+}
+
+#[test]
+fn the_status_shows_what_is_proven() {
+    let (place, _fake) = place(Fate::Done);
+    let status = place.json(&["status"]);
+    assert_eq!(
+        (&status["sprint"]["stage"], &status["sprint"]["settled_epoch"]),
+        (&"verdicts".into(), &4.into())
+    );
+    assert_eq!((&status["sprint"]["commitments"], &status["sprint"]["nonces"]), (&1.into(), &12_345.into()));
+    assert_eq!((&status["beacon"]["latest_height"], &status["beacon"]["epoch"]), (&315.into(), &5.into()));
+    assert_eq!(status["hosts"][0]["h100_equivalents"], 0.000004);
+    let page = place.run(&["status"]).stdout;
+    for text in [
+        "race     of epoch 5: verdicts until height 320",
+        "seed     abababab",
+        "of height 315",
+        "weight 1000 (0.000004 H100s), in epoch 4",
+        "HOST",
+        "H100S",
+    ] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+}

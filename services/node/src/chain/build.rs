@@ -15,8 +15,12 @@ impl Chain {
         let started = std::time::Instant::now();
         let head = &self.head;
         let height = opening.height;
-        let info = BlockInfo { height, proposer: self.address, parent_signers: head.parent_signers() };
         let state = self.store.view();
+        // It was checked a moment ago; what would not stand is not recorded.
+        let record = self.beacon.record(&state, height)?;
+        let beacon = self.randomness(&state, height, record.as_ref())?.ok().flatten();
+        let info =
+            BlockInfo { height, proposer: self.address, parent_signers: head.parent_signers(), beacon };
         let mut executor = Executor::begin(&state, info)?;
         let wanted = head.params.blocks.max_transactions as usize;
         let mut transactions = Vec::new();
@@ -57,6 +61,7 @@ impl Chain {
             transactions_root: Block::transactions_root(&transactions),
             validators: head.validators.digest(),
             next_validators: outcome.next_validators.digest(),
+            beacon: record,
         };
         let block = Block { header, parent_certificate: head.certificate.clone(), transactions };
         let (id, bytes) = (block.id(), Bytes::from(block.encode()));

@@ -3,8 +3,10 @@
 use bytes::Bytes;
 use freeway_consensus::Judged;
 use freeway_consensus::parts::Opening;
+use freeway_ledger::beacon::{self, RecordError};
 use freeway_ledger::{BlockInfo, Executor, Transaction};
-use freeway_primitives::{Address, Block, BlockId, Canonical, Digest};
+use freeway_primitives::{Address, BeaconRecord, Block, BlockId, Canonical, Digest, Height};
+use freeway_store::StateView;
 use tracing::warn;
 
 use super::{Candidate, Chain, Executed, MAX_AHEAD_MS, NodeError};
@@ -86,8 +88,13 @@ impl Chain {
             .flat_map(|certificate| &certificate.signatures)
             .map(|commit| commit.validator)
             .collect();
-        let info = BlockInfo { height: block.header.height, proposer: block.header.proposer, parent_signers };
         let state = self.store.view();
+        let (height, proposer) = (block.header.height, block.header.proposer);
+        let beacon = match self.randomness(&state, height, block.header.beacon.as_ref())? {
+            Ok(beacon) => beacon,
+            Err(error) => return Ok(Err(Invalid(error.to_string()))),
+        };
+        let info = BlockInfo { height, proposer, parent_signers, beacon };
         let mut executor = Executor::begin(&state, info)?;
         let mut included = Vec::with_capacity(transactions.len());
         for ((hash, transaction), bytes) in transactions.iter().zip(&block.transactions) {
@@ -103,6 +110,18 @@ impl Chain {
         }
         let work_ms = started.elapsed().as_secs_f64() * 1e3;
         Ok(Ok(Executed { block, outcome, included, work_ms }))
+    }
+
+    /// The randomness that a header records, if it may.
+    pub(super) fn randomness(
+        &self,
+        state: &StateView,
+        height: Height,
+        record: Option<&BeaconRecord>,
+    ) -> Result<Result<Option<(Height, Digest)>, RecordError>, NodeError> {
+        let Some(record) = record else { return Ok(Ok(None)) };
+        let checked = beacon::check_record(state, height, record)?;
+        Ok(checked.map(|value| Some((record.height, value))))
     }
 
     fn check_header(&self, block: &Block, trusted: bool) -> Result<(), Invalid> {

@@ -74,7 +74,7 @@ fn read(file: &mut File) -> io::Result<Vec<Vec<u8>>> {
 }
 
 fn append(buffer: &mut Vec<u8>, bytes: &[u8]) {
-    // Transactions are at most 16 KiB.
+    // Transactions are at most 32 KiB.
     buffer.extend((bytes.len() as u32).to_le_bytes());
     buffer.extend(checksum(bytes));
     buffer.extend(bytes);

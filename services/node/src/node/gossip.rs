@@ -1,4 +1,7 @@
-//! Between the submitter and the gossip network.
+//! Between this node's own messages and the gossip network.
+//!
+//! A message is a byte that says what it is, and the thing itself: a batch of transactions, or one validator's
+//! shares of a beacon value.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +10,9 @@ use freeway_network::{DEFAULT_MAX_MESSAGE_BYTES, Handle, Incoming, Misbehaviour,
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, warn};
 
-use crate::mempool::Pending;
-use crate::submit::{Submitter, encode_batch};
+use crate::beacon::Keeper;
+use crate::duties::Outgoing;
+use crate::submit::{BadGossip, Submitter, encode_batch};
 
 /// How long transactions gather before they are sent: fewer, fuller messages.
 const GATHER: Duration = Duration::from_millis(20);
@@ -17,12 +21,16 @@ const MAX_BATCH_BYTES: usize = DEFAULT_MAX_MESSAGE_BYTES - (16 << 10);
 /// Transactions in a message.
 const MAX_BATCH: usize = 1_024;
 
-const _: () = assert!(MAX_BATCH * 4 + MAX_BATCH_BYTES + 4 <= DEFAULT_MAX_MESSAGE_BYTES);
+const _: () = assert!(MAX_BATCH * 4 + MAX_BATCH_BYTES + 5 <= DEFAULT_MAX_MESSAGE_BYTES);
 
-/// Sends what the own clients submitted.
+/// What a message is, by its first byte.
+const TRANSACTIONS: u8 = 0;
+const PARTIALS: u8 = 1;
+
+/// Sends what the own clients submitted and what the own host has to say.
 pub(super) async fn send(
     network: Handle,
-    mut outbox: mpsc::Receiver<Arc<Pending>>,
+    mut outbox: mpsc::Receiver<Outgoing>,
     mut ended: watch::Receiver<bool>,
 ) {
     let mut tick = tokio::time::interval(GATHER);
@@ -34,7 +42,11 @@ pub(super) async fn send(
             None => tokio::select! {
                 () = super::raised(&mut ended) => return,
                 next = outbox.recv() => match next {
-                    Some(pending) => pending,
+                    Some(Outgoing::Transaction(pending)) => pending,
+                    Some(Outgoing::Partials(message)) => {
+                        publish(&network, tagged(PARTIALS, message), &mut tick, &ended).await;
+                        continue;
+                    }
                     None => return,
                 },
             },
@@ -44,6 +56,13 @@ pub(super) async fn send(
         let mut batch = vec![first];
         while batch.len() < MAX_BATCH {
             let Ok(next) = outbox.try_recv() else { break };
+            let next = match next {
+                Outgoing::Transaction(next) => next,
+                Outgoing::Partials(message) => {
+                    publish(&network, tagged(PARTIALS, message), &mut tick, &ended).await;
+                    continue;
+                }
+            };
             if bytes + next.bytes.len() > MAX_BATCH_BYTES {
                 carried = Some(next);
                 break;
@@ -51,23 +70,43 @@ pub(super) async fn send(
             bytes += next.bytes.len();
             batch.push(next);
         }
-        let message = encode_batch(&batch);
-        loop {
-            match network.publish(message.clone()) {
-                Ok(()) => break,
-                Err(PublishError::Full) => {
-                    if *ended.borrow() {
-                        return;
-                    }
-                    tick.tick().await;
-                }
-                // They wait in this node's mempool and go into its own blocks.
-                Err(error) => {
-                    debug!(%error, transactions = batch.len(), "transactions were not gossiped");
-                    break;
-                }
+        publish(&network, tagged(TRANSACTIONS, encode_batch(&batch)), &mut tick, &ended).await;
+    }
+}
+
+fn tagged(tag: u8, mut message: Vec<u8>) -> Vec<u8> {
+    message.insert(0, tag);
+    message
+}
+
+/// Publishes a message; waits while the network's queue is full.
+async fn publish(
+    network: &Handle,
+    message: Vec<u8>,
+    tick: &mut tokio::time::Interval,
+    ended: &watch::Receiver<bool>,
+) {
+    loop {
+        match network.publish(message.clone()) {
+            Ok(()) => return,
+            Err(PublishError::Full) if !*ended.borrow() => {
+                tick.tick().await;
+            }
+            // Transactions wait in this node's mempool and go into its own blocks; shares are sent again.
+            Err(error) => {
+                debug!(%error, "a message was not gossiped");
+                return;
             }
         }
+    }
+}
+
+/// Judges a message by what it is.
+fn judge(message: &[u8], submitter: &Submitter, beacon: &Keeper) -> Result<bool, BadGossip> {
+    match message.split_first() {
+        Some((&TRANSACTIONS, batch)) => submitter.receive(batch),
+        Some((&PARTIALS, partials)) => beacon.receive(&submitter.store().view(), partials),
+        _ => Err(BadGossip("neither transactions nor shares of a beacon value".into())),
     }
 }
 
@@ -76,6 +115,7 @@ pub(super) async fn receive(
     network: Handle,
     mut incoming: mpsc::Receiver<Incoming>,
     submitter: Submitter,
+    beacon: Arc<Keeper>,
     mut ended: watch::Receiver<bool>,
 ) {
     loop {
@@ -87,8 +127,8 @@ pub(super) async fn receive(
             },
         };
         let Incoming { from, id, bytes } = message;
-        let submitter = submitter.clone();
-        let judged = tokio::task::spawn_blocking(move || submitter.receive(&bytes)).await;
+        let (submitter, beacon) = (submitter.clone(), Arc::clone(&beacon));
+        let judged = tokio::task::spawn_blocking(move || judge(&bytes, &submitter, &beacon)).await;
         let verdict = match judged {
             Ok(Ok(true)) => Verdict::Accept,
             // Nothing new: others have it too.

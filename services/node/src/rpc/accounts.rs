@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use freeway_api::{AccountView, DelegateView, ErrorBody, HostView, QuotaView};
+use freeway_api::{AccountView, DelegateView, ErrorBody, QuotaView};
+use freeway_ledger::Params;
 use freeway_ledger::accounts::{ACCOUNTS, Account, delegates};
-use freeway_ledger::epochs::{CLOCK, VALIDATORS};
+use freeway_ledger::epochs::CLOCK;
 use freeway_ledger::hosts::HOSTS;
-use freeway_ledger::{Params, epochs};
 use freeway_primitives::{Address, Amount, Height};
 
 use super::error::ApiError;
 use super::extract::{self, Asked, Nothing, Place};
+use super::hosts::Standings;
 use super::{Context, Server};
 
 /// The most delegates that are shown.
@@ -42,8 +43,6 @@ fn view(context: &Context, address: Address) -> Result<AccountView, ApiError> {
     let exists = found.is_some();
     let account = found.unwrap_or_default();
     let host = HOSTS.get(&state, &address)?;
-    let power = VALIDATORS.require(&state)?.get(&address).map_or(0, |member| member.power);
-    let silent = host.is_some() && epochs::silent(&state, &params.epochs)?.contains(&address);
     let next = state.height().next();
     let epoch = CLOCK.require(&state)?.at(next, &params.epochs).epoch;
     let collateral = host.as_ref().map_or(Amount::ZERO, |host| host.collateral);
@@ -62,7 +61,7 @@ fn view(context: &Context, address: Address) -> Result<AccountView, ApiError> {
         committed_sequence: account.sequence,
         delegates: delegates.collect(),
         quota: quota(&account, collateral, next, epoch, &params),
-        host: host.map(|host| HostView::new(address, &host, power, silent)),
+        host: host.map(|host| Standings::read(&state)?.view(&state, address, &host)).transpose()?,
     })
 }
 

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use freeway_api::{ErrorBody, ErrorDetail};
-use freeway_ledger::Fault;
+use freeway_ledger::{Failure, Fault, Rejection};
 use freeway_primitives::DecodeError;
 use freeway_store::StoreError;
 
@@ -125,6 +125,13 @@ impl From<InsertError> for ApiError {
     fn from(error: InsertError) -> Self {
         let (status, hint) = match &error {
             InsertError::Fault(fault) => return fault.clone().into(),
+            InsertError::Rejected(Rejection::NotDue(failure)) => {
+                let place = match **failure {
+                    Failure::Beacon(_) => "/v1/beacon shows what is due",
+                    _ => "/v1/sprint shows where the race stands",
+                };
+                (StatusCode::CONFLICT, Some(place))
+            }
             _ => judge(error.code()),
         };
         let error = Self::new(status, error.code(), error.to_string());

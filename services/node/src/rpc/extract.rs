@@ -5,7 +5,7 @@ use core::str::FromStr;
 
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
-use freeway_primitives::Height;
+use freeway_primitives::{Address, Height};
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
@@ -47,6 +47,23 @@ pub(crate) struct Nothing {}
 #[serde(deny_unknown_fields)]
 pub(crate) struct AtHeight {
     pub(crate) height: Option<String>,
+}
+
+/// A query for a page of a list by address.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListQuery {
+    after: Option<String>,
+    limit: Option<String>,
+}
+
+impl ListQuery {
+    /// After which address the page begins, and how long it may be: `default` if nothing is said, at most `most`.
+    pub(crate) fn read(&self, default: u64, most: u64) -> Result<(Option<Address>, usize), ApiError> {
+        let limit = limit("limit", self.limit.as_deref(), default, most)?;
+        let after = self.after.as_deref().map(|after| value("after", after)).transpose()?;
+        Ok((after, usize::try_from(limit).unwrap_or(usize::MAX)))
+    }
 }
 
 /// A value that has a text of its own.

@@ -5,48 +5,52 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use freeway_api::{ErrorBody, HostView, HostsView, ValidatorsView};
+use freeway_api::{ErrorBody, HostStanding, HostSummary, HostView, HostsView, ValidatorsView};
 use freeway_ledger::epochs::{self, VALIDATORS};
 use freeway_ledger::hosts::{HOSTS, Host};
-use freeway_ledger::{Fault, Params, Reader};
+use freeway_ledger::{Fault, Params, Reader, weights};
 use freeway_primitives::{Address, ValidatorSet};
-use serde::Deserialize;
 
 use super::error::ApiError;
-use super::extract::{self, Asked, AtHeight, Nothing, Place};
+use super::extract::{self, Asked, AtHeight, ListQuery, Nothing, Place};
 use super::{Context, Server};
 
 /// The default and the greatest length of lists.
 const DEFAULT_LIMIT: u64 = 100;
 const MAX_LIMIT: u64 = 1_000;
 
-/// What a host is besides its record.
-struct Standing {
-    validators: ValidatorSet,
+/// What hosts are besides their records.
+pub(super) struct Standings {
+    params: Params,
+    pub(super) validators: ValidatorSet,
     silent: BTreeSet<Address>,
 }
 
-impl Standing {
-    fn read(state: &dyn Reader) -> Result<Self, Fault> {
+impl Standings {
+    pub(super) fn read(state: &dyn Reader) -> Result<Self, Fault> {
         let params = Params::current(state)?;
-        Ok(Self {
-            validators: VALIDATORS.require(state)?,
-            silent: epochs::silent(state, &params.epochs)?.into_iter().collect(),
-        })
+        let silent = epochs::silent(state, &params.epochs)?.into_iter().collect();
+        Ok(Self { validators: VALIDATORS.require(state)?, silent, params })
     }
 
-    fn view(&self, address: Address, host: &Host) -> HostView {
-        let power = self.validators.get(&address).map_or(0, |member| member.power);
-        HostView::new(address, host, power, self.silent.contains(&address))
+    pub(super) fn of(&self, state: &dyn Reader, host: &Address) -> Result<HostStanding, Fault> {
+        let power = self.validators.get(host).map_or(0, |member| member.power);
+        let proven = weights::of(state, host)?;
+        Ok(HostStanding::new(power, self.silent.contains(host), proven, &self.params))
     }
-}
 
-/// The query of [`list`].
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
-    after: Option<String>,
-    limit: Option<String>,
+    pub(super) fn view(&self, state: &dyn Reader, address: Address, host: &Host) -> Result<HostView, Fault> {
+        Ok(HostView::new(address, host, &self.of(state, &address)?))
+    }
+
+    pub(super) fn summary(
+        &self,
+        state: &dyn Reader,
+        address: Address,
+        host: &Host,
+    ) -> Result<HostSummary, Fault> {
+        Ok(HostSummary::new(address, host, &self.of(state, &address)?))
+    }
 }
 
 /// A page of hosts, by address.
@@ -64,14 +68,13 @@ pub(super) async fn list(
     State(server): State<Arc<Server>>,
     Asked(query): Asked<ListQuery>,
 ) -> Result<Json<HostsView>, ApiError> {
-    let limit = extract::limit("limit", query.limit.as_deref(), DEFAULT_LIMIT, MAX_LIMIT)?;
-    let after = query.after.as_deref().map(|after| extract::value("after", after)).transpose()?;
-    server.bulk(move |context| page(context, after, limit as usize)).await.map(Json)
+    let (after, limit) = query.read(DEFAULT_LIMIT, MAX_LIMIT)?;
+    server.bulk(move |context| page(context, after, limit)).await.map(Json)
 }
 
 fn page(context: &Context, after: Option<Address>, limit: usize) -> Result<HostsView, ApiError> {
     let state = context.store.view();
-    let standing = Standing::read(&state)?;
+    let standings = Standings::read(&state)?;
     // One more than asked for tells whether there is a next page.
     let mut hosts = HOSTS.page(&state, after.as_ref(), limit + 1)?;
     let more = hosts.len() > limit;
@@ -79,7 +82,10 @@ fn page(context: &Context, after: Option<Address>, limit: usize) -> Result<Hosts
     Ok(HostsView {
         height: state.height().0,
         next: if more { hosts.last().map(|(address, _)| *address) } else { None },
-        hosts: hosts.iter().map(|(address, host)| standing.view(*address, host)).collect(),
+        hosts: hosts
+            .iter()
+            .map(|(address, host)| standings.view(&state, *address, host))
+            .collect::<Result<_, Fault>>()?,
     })
 }
 
@@ -99,7 +105,7 @@ pub(super) async fn host(
     let address = extract::value("address", &address)?;
     let state = server.context.store.view();
     match HOSTS.get(&state, &address)? {
-        Some(host) => Ok(Json(Standing::read(&state)?.view(address, &host))),
+        Some(host) => Ok(Json(Standings::read(&state)?.view(&state, address, &host)?)),
         None => Err(ApiError::not_found(format!("{address} owns no host")).hint("/v1/hosts lists all hosts")),
     }
 }

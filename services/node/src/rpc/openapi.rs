@@ -5,7 +5,10 @@ use freeway_api::LaggedEvent;
 use utoipa::OpenApi;
 
 use super::extract::{Asked, Nothing};
-use super::{accounts, blocks, chain, events, hosts, node, proofs, snapshots, status, sync, transactions};
+use super::{
+    accounts, beacon, blocks, chain, events, hosts, node, proofs, snapshots, sprint, status, sync,
+    transactions, weights,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -16,6 +19,8 @@ use super::{accounts, blocks, chain, events, hosts, node, proofs, snapshots, sta
     ),
     paths(
         accounts::account,
+        beacon::now,
+        beacon::value,
         blocks::block,
         blocks::list,
         chain::genesis,
@@ -32,6 +37,9 @@ use super::{accounts, blocks, chain, events, hosts, node, proofs, snapshots, sta
         snapshots::chunk,
         snapshots::list,
         snapshots::manifest,
+        sprint::hosts,
+        sprint::race,
+        sprint::results,
         status::health,
         status::status,
         sync::chunk,
@@ -39,6 +47,7 @@ use super::{accounts, blocks, chain, events, hosts, node, proofs, snapshots, sta
         sync::switches,
         transactions::submit,
         transactions::transaction,
+        weights::list,
     ),
     components(schemas(LaggedEvent))
 )]

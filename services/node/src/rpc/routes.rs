@@ -9,9 +9,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::ApiError;
 use super::{
-    Server, accounts, blocks, chain, events, guard, hosts, node, openapi, proofs, snapshots, status,
+    Server, accounts, beacon, blocks, chain, events, guard, hosts, node, openapi, proofs, snapshots, sprint,
+    status, sync, transactions, weights,
 };
-use super::{sync, transactions};
 
 /// A method, its path, and what answers.
 type Route = (&'static str, &'static str, MethodRouter<Arc<Server>>);
@@ -31,6 +31,12 @@ fn table() -> Vec<Route> {
         ("get", "/v1/hosts", get(hosts::list)),
         ("get", "/v1/hosts/{address}", get(hosts::host)),
         ("get", "/v1/validators", get(hosts::validators)),
+        ("get", "/v1/sprint", get(sprint::race)),
+        ("get", "/v1/sprint/hosts", get(sprint::hosts)),
+        ("get", "/v1/sprint/results", get(sprint::results)),
+        ("get", "/v1/weights", get(weights::list)),
+        ("get", "/v1/beacon", get(beacon::now)),
+        ("get", "/v1/beacon/{height}", get(beacon::value)),
         ("get", "/v1/parameters", get(chain::parameters)),
         ("get", "/v1/genesis", get(chain::genesis)),
         ("get", "/v1/peers", get(node::peers)),

@@ -1,21 +1,21 @@
 //! The node and where its chain stands.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Json;
 use axum::extract::State;
 use freeway_api::status::MAX_STATUS_HOSTS;
-use freeway_api::{ErrorBody, HealthView, HostSummary, MempoolView, SigningView, Status};
-use freeway_ledger::epochs::{self, Clock, Phase, VALIDATORS};
+use freeway_api::{ErrorBody, HealthView, HostSummary, MempoolView, SigningView, SprintStatus, Status};
+use freeway_ledger::epochs::{self, Clock, Phase};
 use freeway_ledger::hosts::HOSTS;
-use freeway_ledger::{Fault, Params, Reader};
+use freeway_ledger::{Fault, Params, Reader, weights};
 use freeway_primitives::{Epoch, Height, ValidatorSet};
 
 use super::error::ApiError;
 use super::extract::{Asked, Nothing};
-use super::{Context, Server};
+use super::hosts::Standings;
+use super::{Context, Server, beacon};
 
 /// The latest block is recent if it is younger than this many block times, and at least [`RECENT_MS`].
 const RECENT_BLOCKS: u64 = 10;
@@ -51,12 +51,13 @@ pub(super) async fn status(
     let tip = context.feed.tip().borrow().clone();
     let state = context.store.view();
     let params = Params::current(&state)?;
-    let validators = VALIDATORS.require(&state)?;
+    let standings = Standings::read(&state)?;
     let (transactions, bytes) = context.submitter.mempool().size();
     let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     let behind_ms = u64::try_from(now_ms).unwrap_or(u64::MAX).saturating_sub(tip.time_ms);
     let recent_ms = RECENT_MS.max(u64::from(params.blocks.target_ms).saturating_mul(RECENT_BLOCKS));
-    let (hosts, hosts_complete) = hosts(&state, &validators, &params)?;
+    let (hosts, hosts_complete) = hosts(&state, &standings)?;
+    let race = server.race().await?;
     let (left_in_phase, left_in_epoch) = blocks_left(tip.clock, tip.phase, tip.height, &params.epochs);
     Ok(Json(Status {
         chain: context.chain,
@@ -76,9 +77,11 @@ pub(super) async fn status(
         behind_ms,
         peers: ready_peers(context),
         mempool: MempoolView { transactions: transactions as u64, bytes: bytes as u64 },
-        signing: signing(context, &validators, tip.height.next()),
+        signing: signing(context, &standings.validators, tip.height.next()),
         address: context.address,
         uptime_s: context.started.elapsed().as_secs(),
+        sprint: SprintStatus::new(&race, weights::total(&state)?, &params),
+        beacon: beacon::status(&state)?,
         hosts_complete,
         hosts,
     }))
@@ -104,30 +107,24 @@ fn signing(context: &Context, validators: &ValidatorSet, next: Height) -> Signin
 }
 
 /// The validators, and then other hosts while there is room; and whether that is all.
-fn hosts(
-    state: &dyn Reader,
-    validators: &ValidatorSet,
-    params: &Params,
-) -> Result<(Vec<HostSummary>, bool), Fault> {
-    let silent: BTreeSet<_> = epochs::silent(state, &params.epochs)?.into_iter().collect();
+fn hosts(state: &dyn Reader, standings: &Standings) -> Result<(Vec<HostSummary>, bool), Fault> {
     let mut hosts = Vec::new();
-    for member in validators.members() {
+    for member in standings.validators.members() {
         if let Some(host) = HOSTS.get(state, &member.address)? {
-            let silent = silent.contains(&member.address);
-            hosts.push(HostSummary::new(member.address, &host, member.power, silent));
+            hosts.push(standings.summary(state, member.address, &host)?);
         }
     }
     let page = HOSTS.page(state, None, MAX_STATUS_HOSTS + 1)?;
     let mut complete = page.len() <= MAX_STATUS_HOSTS;
     for (address, host) in page {
-        if validators.get(&address).is_some() {
+        if standings.validators.get(&address).is_some() {
             continue;
         }
         if hosts.len() >= MAX_STATUS_HOSTS {
             complete = false;
             break;
         }
-        hosts.push(HostSummary::new(address, &host, 0, false));
+        hosts.push(standings.summary(state, address, &host)?);
     }
     Ok((hosts, complete))
 }

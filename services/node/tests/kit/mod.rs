@@ -13,9 +13,10 @@ use freeway_consensus::{Application, Decided};
 use freeway_ledger::{
     Body, Genesis, GenesisAccount, GenesisHost, Message, Preset, Text, Transaction, accounts,
 };
+use freeway_node::duties::OUTBOX;
 use freeway_node::mempool::Limits;
 use freeway_node::mempool::journal::Journal;
-use freeway_node::{Chain, Durability, Feed, Mempool, Submitter};
+use freeway_node::{Chain, Durability, Duties, Feed, Mempool, Submitter};
 use freeway_primitives::{
     Address, Amount, BlockId, Canonical, Certificate, ChainId, CommitSignature, Height, SecretKey,
 };
@@ -65,7 +66,7 @@ pub(crate) struct Kit {
     pub(crate) chain: Chain,
     pub(crate) feed: Feed,
     pub(crate) submitter: Submitter,
-    outbox: tokio::sync::mpsc::Receiver<Arc<freeway_node::mempool::Pending>>,
+    outbox: tokio::sync::mpsc::Receiver<freeway_node::Outgoing>,
 }
 
 impl Kit {
@@ -83,12 +84,21 @@ impl Kit {
         let chain_id = genesis.chain();
         let mempool = Arc::new(Mempool::new(chain_id, Limits::default()));
         let start = genesis.time_ms;
+        let (outgoing, outbox) = tokio::sync::mpsc::channel(OUTBOX);
+        let duties = Duties::new(
+            chain_id,
+            address("host"),
+            key("consensus"),
+            Arc::clone(&store),
+            Arc::clone(&mempool),
+            outgoing.clone(),
+        );
         let chain = Chain::open(
             Arc::clone(&store),
             &genesis,
             Arc::clone(&mempool),
             address("host"),
-            Some(key("consensus")),
+            Some(duties),
             // Every block is a millisecond after its parent: the chain sees to that.
             Box::new(move || start),
             Durability::Inline,
@@ -99,8 +109,8 @@ impl Kit {
             let mempool = Arc::clone(&mempool);
             Journal::open(folder.path().join("journal"), move || mempool.local()).unwrap()
         };
-        let (submitter, outbox) =
-            Submitter::new(Arc::clone(&store), Arc::clone(&mempool), feed.clone(), Some(journal));
+        let submitter =
+            Submitter::new(Arc::clone(&store), Arc::clone(&mempool), feed.clone(), Some(journal), outgoing);
         Self { folder, disk, genesis, chain_id, store, mempool, chain, feed, submitter, outbox }
     }
 

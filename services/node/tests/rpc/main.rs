@@ -9,6 +9,7 @@ mod blocks;
 mod errors;
 mod events;
 mod proofs;
+mod race;
 mod server;
 mod snapshots;
 mod status;

@@ -125,7 +125,7 @@ async fn bad_bodies_are_refused_by_what_is_wrong() {
         (json, br#"{"transaction":"00","fee":1}"#.to_vec(), 400, "bad_json"),
         (json, br#"{"transaction":"0g"}"#.to_vec(), 400, "bad_parameter"),
         (json, br#"{"transactions":[]}"#.to_vec(), 400, "bad_count"),
-        (json, format!("{{\"transaction\":\"{}\"}}", "00".repeat(20_000)).into_bytes(), 400, "too_large"),
+        (json, format!("{{\"transaction\":\"{}\"}}", "00".repeat(40_000)).into_bytes(), 400, "too_large"),
         (binary, Vec::new(), 400, "bad_borsh"),
         (binary, count(0), 400, "bad_count"),
         (binary, count(4_097), 400, "bad_count"),

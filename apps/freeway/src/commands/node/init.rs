@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use freeway_node::NodeConfig;
-use freeway_node::config::{ConsensusConfig, GossipConfig, JoinConfig, KeyConfig, RpcConfig, StoreConfig};
+use freeway_node::config::{
+    ConsensusConfig, GossipConfig, JoinConfig, KeyConfig, RpcConfig, SprintConfig, StoreConfig,
+};
 use freeway_primitives::{Address, Amount};
 use serde::Serialize;
 
@@ -38,6 +40,22 @@ pub(super) struct Init {
     /// Where HTTP is served. Keep it on loopback unless it shall be public.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7700")]
     rpc: SocketAddr,
+
+    /// Where other hosts fetch what they check of this host's sprints.
+    #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:27200")]
+    sprint: SocketAddr,
+
+    /// The URL under which they reach that, such as http://203.0.113.7:27200.
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+
+    /// Threads that sprint; 0 takes one for each core.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    sprint_threads: usize,
+
+    /// The part of the time in which they do, in percent.
+    #[arg(long, value_name = "PERCENT", default_value_t = 100, value_parser = clap::value_parser!(u8).range(1..=100))]
+    sprint_share: u8,
 
     /// Who runs the host.
     #[arg(long, default_value = "")]
@@ -129,6 +147,13 @@ impl Init {
             consensus: ConsensusConfig { listen: self.consensus, peers: Vec::new(), only_peers: false },
             gossip: GossipConfig { listen: self.gossip, peers: Vec::new(), allowed: Vec::new() },
             rpc: RpcConfig { listen: self.rpc },
+            sprint: host.map(|_| SprintConfig {
+                threads: self.sprint_threads,
+                share: self.sprint_share,
+                listen: self.sprint,
+                url: self.url.clone(),
+                allow_private: false,
+            }),
             store: StoreConfig::default(),
             join: JoinConfig { snapshot_from: Vec::new(), key_is_new: self.key_is_new },
         };
@@ -142,7 +167,7 @@ impl Init {
                     consensus_key: key.public(),
                     operator: self.operator,
                     region: self.region,
-                    endpoints: Vec::new(),
+                    endpoints: self.url.into_iter().collect(),
                     weight: self.weight,
                     collateral: self.collateral,
                 };

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use freeway_api::genesis::GenesisFile;
+use freeway_host::Adversary;
 use freeway_ledger::Genesis;
 use freeway_node::NodeConfig;
 use freeway_node::node::{self, Ready};
@@ -15,6 +16,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::{oneshot, watch};
 use tracing_subscriber::EnvFilter;
 
+use super::host::Host;
 use crate::cli::Context;
 use crate::files::read_bounded;
 use crate::hints::Problem;
@@ -26,7 +28,7 @@ pub(crate) const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Largest genesis file that is read.
 const MAX_GENESIS_BYTES: u64 = 64 << 20;
 /// What is logged unless RUST_LOG says otherwise: our own steps, others' warnings.
-const DEFAULT_LOG: &str = "warn,arc_malachitebft_network=off,arc_malachitebft_discovery=off,freeway=info,freeway_node=info,freeway_consensus=info,freeway_store=info,freeway_network=info";
+const DEFAULT_LOG: &str = "warn,arc_malachitebft_network=off,arc_malachitebft_discovery=off,freeway=info,freeway_node=info,freeway_host=info,freeway_consensus=info,freeway_store=info,freeway_network=info";
 
 /// Options of `freeway node start`.
 #[derive(Debug, Args)]
@@ -34,6 +36,19 @@ pub(super) struct Start {
     /// The node's configuration, as `freeway node init` writes it.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+
+    /// Threads with which the host sprints; 0 takes one for each core [default: as the configuration says].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=4_096))]
+    sprint_threads: Option<u16>,
+
+    /// The part of the time in which they do, in percent [default: as the configuration says].
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=100))]
+    sprint_share: Option<u8>,
+
+    /// Cheat, to see what becomes of the host. Kinds: fake:PERCENT, replay, overcommit:FACTOR, withhold, lazy:copy,
+    /// lazy:guess, accuse, late, grind, rent.
+    #[arg(long, value_name = "KIND")]
+    adversary: Option<Adversary>,
 
     /// How the log on stderr is written. What is logged follows RUST_LOG.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
@@ -77,8 +92,10 @@ impl Start {
         let genesis = read_genesis(&config.genesis)?;
         let key = unlock(&config, context)?;
         let chain = genesis.chain().to_string();
+        let host = self.host(&config, &key)?;
 
         let (stop, stopped) = watch::channel(false);
+        let (ended, host_stopped) = (stop.clone(), stopped.clone());
         let with_parent = self.stop_with_parent;
         tokio::spawn(async move {
             asked_to_stop(with_parent).await;
@@ -89,20 +106,55 @@ impl Start {
         });
         let (ready, listening) = oneshot::channel::<Ready>();
         let output = context.output();
-        let announce = async move {
+        let beside = async move {
             let Ok(ready) = listening.await else { return Ok(()) };
-            output.result(&Listening {
+            let announced = output.result(&Listening {
                 ready: true,
                 rpc: format!("http://{}", ready.rpc),
                 peer: ready.peer,
                 chain,
-            })
+            });
+            if let (Some(host), Some(access)) = (host, ready.access) {
+                host.run(access, host_stopped).await;
+            }
+            announced
         };
-        let (run, announced) = tokio::join!(node::run(config, genesis, key, ready, stopped), announce);
+        let node = async move {
+            let run = node::run(config, genesis, key, ready, stopped).await;
+            // A node that failed takes its host with it.
+            ended.send_replace(true);
+            run
+        };
+        let (run, announced) = tokio::join!(node, beside);
         run.map_err(|error| {
             Problem::told("node_stopped", error).or_hint("see the log above for what led to it")
         })?;
         announced
+    }
+}
+
+impl Start {
+    /// The host that sprints in this process, if the configuration has one.
+    fn host(&self, config: &NodeConfig, key: &SecretKey) -> Result<Option<Host>, Problem> {
+        let address = config.host().map_err(|error| Problem::told("invalid_config", error))?;
+        let (Some(address), Some(sprint)) = (address, &config.sprint) else {
+            let wanted =
+                self.sprint_threads.is_some() || self.sprint_share.is_some() || self.adversary.is_some();
+            if wanted {
+                return Err(Problem::new("invalid_config", "this node has no host that sprints")
+                    .hint("add `host` and a section [sprint] to the configuration"));
+            }
+            return Ok(None);
+        };
+        let mut sprint = sprint.clone();
+        if let Some(threads) = self.sprint_threads {
+            sprint.threads = usize::from(threads);
+        }
+        if let Some(share) = self.sprint_share {
+            sprint.share = share;
+        }
+        let (key, data) = (key.clone(), config.data.clone());
+        Ok(Some(Host { address, key, data, sprint, adversary: self.adversary }))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The processes of the hosts.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -24,6 +25,8 @@ const LOG_TAIL_BYTES: u64 = 2_000;
 struct Host {
     name: String,
     config: PathBuf,
+    /// How it cheats, if it shall.
+    adversary: Option<String>,
     child: Child,
     /// Open as long as the host shall run: its end tells the host to stop, also if this process is killed.
     stdin: Option<ChildStdin>,
@@ -38,7 +41,7 @@ pub(super) struct Children {
     restart: bool,
 }
 
-fn spawn(name: &str, config: &PathBuf) -> Result<Host, Problem> {
+fn spawn(name: &str, config: &PathBuf, adversary: Option<String>) -> Result<Host, Problem> {
     let told = |error: std::io::Error| {
         Problem::new("no_process", format!("{name} cannot be started: {error}"))
             .hint("the machine may have too many processes or too little memory")
@@ -52,6 +55,7 @@ fn spawn(name: &str, config: &PathBuf) -> Result<Host, Problem> {
     let mut child = Command::new(std::env::current_exe().map_err(told)?)
         .args(["node", "start", "--json", "--stop-with-parent", "--config"])
         .arg(config)
+        .args(adversary.iter().flat_map(|kind| ["--adversary", kind]))
         // A passphrase meant for the caller's own keys is not the network's.
         .env_remove(crate::keystore::ENVIRONMENT_VARIABLE)
         .stdin(Stdio::piped())
@@ -63,14 +67,18 @@ fn spawn(name: &str, config: &PathBuf) -> Result<Host, Problem> {
         .spawn()
         .map_err(told)?;
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-    Ok(Host { name: name.to_owned(), config: config.clone(), child, stdin, stdout, ended: None })
+    Ok(Host { name: name.to_owned(), config: config.clone(), adversary, child, stdin, stdout, ended: None })
 }
 
 impl Children {
     /// Starts all hosts. With `restart`, those that end by themselves are started again.
-    pub(super) fn start(network: &Network, restart: bool) -> Result<Self, Problem> {
-        let hosts =
-            network.hosts.iter().map(|(name, config)| spawn(name, config)).collect::<Result<_, _>>()?;
+    pub(super) fn start(
+        network: &Network,
+        adversaries: &BTreeMap<String, String>,
+        restart: bool,
+    ) -> Result<Self, Problem> {
+        let start = |(name, config): &(String, PathBuf)| spawn(name, config, adversaries.get(name).cloned());
+        let hosts = network.hosts.iter().map(start).collect::<Result<_, _>>()?;
         Ok(Self { hosts, restart })
     }
 
@@ -128,8 +136,9 @@ impl Children {
         let mut revived = false;
         for host in &mut self.hosts {
             if self.restart && host.ended.is_some_and(|ended| ended.elapsed() >= RESTART_AFTER) {
-                let (name, config) = (host.name.clone(), host.config.clone());
-                *host = spawn(&name, &config)?;
+                let (name, config, adversary) =
+                    (host.name.clone(), host.config.clone(), host.adversary.clone());
+                *host = spawn(&name, &config, adversary)?;
                 revived = true;
             }
         }

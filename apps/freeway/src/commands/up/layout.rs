@@ -21,7 +21,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use freeway_api::genesis::GenesisFile;
 use freeway_ledger::{Genesis, GenesisAccount, GenesisHost, Preset, Text};
 use freeway_node::NodeConfig;
-use freeway_node::config::{ConsensusConfig, GossipConfig, JoinConfig, KeyConfig, RpcConfig, StoreConfig};
+use freeway_node::config::{
+    ConsensusConfig, GossipConfig, JoinConfig, KeyConfig, RpcConfig, SprintConfig, StoreConfig,
+};
 use freeway_primitives::{Address, Amount, SecretKey};
 
 use super::ports::Ports;
@@ -35,6 +37,9 @@ use crate::output::Output;
 const DEFAULT_HOSTS: usize = 4;
 /// Each host's power until it proves its compute.
 const WEIGHT: u64 = 1_000;
+/// The part of one thread's time that each host sprints, in percent: real work of different size on one machine,
+/// so that different weights come out of it.
+const SHARES: [u8; 4] = [40, 30, 20, 10];
 const HOST_BALANCE: Amount = Amount::fwy(10_000);
 const HOST_COLLATERAL: Amount = Amount::fwy(100);
 const DEVELOPER_BALANCE: Amount = Amount::fwy(1_000_000);
@@ -134,6 +139,7 @@ impl Layout {
         &self,
         hosts: Option<usize>,
         rpc_port: Option<u16>,
+        sprint_threads: Option<usize>,
         output: &Output,
     ) -> Result<Network, Problem> {
         if !self.path("genesis.json").exists() {
@@ -153,7 +159,7 @@ impl Layout {
                 "leave out --hosts to go on with it, choose another --dir, or begin anew with --fresh",
             ));
         }
-        let configs = self.assign_ports(&folders, rpc_port)?;
+        let configs = self.assign_ports(&folders, rpc_port, sprint_threads)?;
         Ok(Network { chain: genesis.chain().to_string(), hosts: configs })
     }
 
@@ -190,7 +196,7 @@ impl Layout {
                 region: text("local")?,
                 endpoints: Vec::new(),
             });
-            let config = local_config(&name, address);
+            let config = local_config(&name, address, SHARES[(number - 1) % SHARES.len()]);
             write(&folder.join("node.toml"), config.to_toml().as_bytes())?;
         }
         write(&self.path("genesis.json"), GenesisFile::from(&genesis).to_json().as_bytes())
@@ -216,6 +222,7 @@ impl Layout {
         &self,
         folders: &[(String, PathBuf)],
         rpc_port: Option<u16>,
+        sprint_threads: Option<usize>,
     ) -> Result<Vec<(String, PathBuf)>, Problem> {
         let seed =
             folders.len() as u64 ^ self.directory.as_os_str().len() as u64 ^ u64::from(std::process::id());
@@ -235,6 +242,13 @@ impl Layout {
             };
             config.consensus.listen = ports.prefer(old(config.consensus.listen))?;
             config.gossip.listen = ports.prefer(old(config.gossip.listen))?;
+            if let Some(sprint) = &mut config.sprint {
+                sprint.listen = ports.prefer(old(sprint.listen))?;
+                sprint.url = Some(format!("http://{}", sprint.listen));
+                if let Some(threads) = sprint_threads {
+                    sprint.threads = threads;
+                }
+            }
             configs.push((name.clone(), path, config));
         }
         let consensus: Vec<_> = configs.iter().map(|(_, _, config)| config.consensus.listen).collect();
@@ -266,7 +280,7 @@ fn others<T: Clone>(all: &[T], own: usize) -> Vec<T> {
     all.iter().enumerate().filter(|(at, _)| *at != own).map(|(_, one)| one.clone()).collect()
 }
 
-fn local_config(name: &str, host: Address) -> NodeConfig {
+fn local_config(name: &str, host: Address, share: u8) -> NodeConfig {
     // Replaced by free ports before every start; the engine asks for one that is not 0.
     let unset = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
     NodeConfig {
@@ -282,6 +296,7 @@ fn local_config(name: &str, host: Address) -> NodeConfig {
         consensus: ConsensusConfig { listen: unset, peers: Vec::new(), only_peers: false },
         gossip: GossipConfig { listen: unset, peers: Vec::new(), allowed: Vec::new() },
         rpc: RpcConfig { listen: unset },
+        sprint: Some(SprintConfig { threads: 1, share, listen: unset, url: None, allow_private: true }),
         store: StoreConfig { cache_mib: 16, ..StoreConfig::default() },
         join: JoinConfig { snapshot_from: Vec::new(), key_is_new: true },
     }

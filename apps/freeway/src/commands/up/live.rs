@@ -64,10 +64,11 @@ pub(super) async fn follow(
                     _ => 0.0,
                 };
                 progress.set(format!(
-                    "height {}  epoch {} {}  {pace:.1} blocks/s  {} waiting  {} hosts",
+                    "height {}  epoch {} {}  race {}  {pace:.1} blocks/s  {} waiting  {} hosts",
                     status.height,
                     status.epoch,
                     status.phase,
+                    status.sprint.stage.replace('_', " "),
                     status.mempool.transactions,
                     status.hosts.len(),
                 ));

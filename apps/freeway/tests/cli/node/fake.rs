@@ -4,16 +4,19 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
+use freeway_api::beacon::{DealingView, GroupView, LatestValue, SeatsView};
+use freeway_api::sprint::{MemberView, SettledView, SprintHostView, SprintHostsView, SprintResultsView};
 use freeway_api::{
-    AccountView, BlockEvent, BlockView, DelegateView, HostView, HostsView, MempoolView, ProofView, QuotaView,
-    ReceiptView, SigningView, Status, SubmitRequest, SubmitView, ValidatorsView,
+    AccountView, BeaconValueView, BeaconView, BlockEvent, BlockView, DelegateView, HostStanding, HostView,
+    HostsView, MempoolView, ProofView, QuotaView, RaceTotals, ReceiptView, SigningView, SprintResultView,
+    SprintStatus, SprintView, Status, SubmitRequest, SubmitView, ValidatorsView,
 };
 use freeway_ledger::accounts::{self, ACCOUNTS, Delegate, Scope, Scopes};
 use freeway_ledger::{
-    Genesis, GenesisAccount, GenesisHost, Outcome, Preset, Receipt, Text, Transaction, hosts,
+    Genesis, GenesisAccount, GenesisHost, Outcome, Preset, Receipt, Text, Transaction, hosts, sprint, weights,
 };
 use freeway_primitives::{
-    Address, Amount, Block, BlockId, Canonical, Certificate, CommitSignature, Digest, Header, Height,
+    Address, Amount, Block, BlockId, Canonical, Certificate, CommitSignature, Digest, Epoch, Header, Height,
     SecretKey, ValidatorSet,
 };
 use freeway_store::{Config, Medium, SimulatedDisk, Store};
@@ -136,6 +139,7 @@ impl Node {
             transactions_root: Block::transactions_root(&[]),
             validators: validators.digest(),
             next_validators: validators.digest(),
+            beacon: None,
         };
         let mut certificate =
             Certificate { height: header.height, round: 0, block: header.id(), signatures: vec![] };
@@ -178,6 +182,11 @@ impl Node {
             ["hosts"] => ok(&HostsView { height: TIP, hosts: vec![self.host()], next: None }),
             ["hosts", _] => ok(&self.host()),
             ["blocks", "latest" | "1"] => ok(&self.block()),
+            ["sprint"] => ok(&self.race()),
+            ["sprint", "hosts"] => ok(&self.race_hosts()),
+            ["sprint", "results"] => ok(&self.results()),
+            ["beacon"] => ok(&self.beacon()),
+            ["beacon", "1"] => ok(&self.value()),
             ["transactions"] => self.submit(body),
             ["events"] => {
                 let from = query.strip_prefix("from=").unwrap().parse().unwrap();
@@ -204,7 +213,9 @@ impl Node {
             since: Default::default(),
             status: hosts::Status::Active,
         };
-        HostView::new(self.alice, &host, 1_000, false)
+        let proven = weights::Record { now: 1_000, before: 1_000, ..weights::Record::default() };
+        let standing = HostStanding::new(1_000, false, proven, &self.genesis.params);
+        HostView::new(self.alice, &host, &standing)
     }
 
     fn status(&self) -> Status {
@@ -229,8 +240,109 @@ impl Node {
             signing: SigningView::Active,
             address: Some(self.alice),
             uptime_s: 1,
+            sprint: SprintStatus::new(&self.race(), 1_000, &self.genesis.params),
+            beacon: (&self.beacon()).into(),
             hosts_complete: true,
             hosts: vec![self.host().summary],
+        }
+    }
+
+    /// A race in which alice has committed and nobody has checked her yet.
+    fn race(&self) -> SprintView {
+        let race = sprint::Race {
+            epoch: Epoch(5),
+            rules: self.genesis.params.sprint.clone(),
+            seed_height: Height(300),
+            started: Some(sprint::Started {
+                height: Height(301),
+                seed: Digest([0xab; 32]),
+                deadline: Height(314),
+            }),
+            challenged: Some(sprint::Challenged {
+                height: Height(315),
+                challenge: Digest([0xcd; 32]),
+                until: Height(320),
+                single_operator: false,
+            }),
+            drawn: None,
+            end: None,
+        };
+        let totals = RaceTotals { commitments: 1, nonces: 12_345, verdicts_owed: 3, ..RaceTotals::default() };
+        let settled =
+            sprint::Settled { epoch: Epoch(4), height: Height(280), hosts: 1, proven: 1, weight: 1_000 };
+        SprintView::new(Height(316), &race, totals, Some(&settled))
+    }
+
+    fn race_hosts(&self) -> SprintHostsView {
+        let host = SprintHostView {
+            host: self.alice,
+            operator: "fake".into(),
+            nonces: 12_345,
+            devices: vec![],
+            void: None,
+            committee: vec![MemberView { member: Address([9; 32]), given: false }],
+            reveals_due: 0,
+            reveals_done: 0,
+            demands: vec![],
+            trials: vec![],
+        };
+        let stage = "verdicts".into();
+        SprintHostsView { height: 316, epoch: Some(5), stage, hosts: vec![host], next: None }
+    }
+
+    fn results(&self) -> SprintResultsView {
+        let params = &self.genesis.params;
+        let result = sprint::HostResult {
+            count: 9_000,
+            weight: 1_000,
+            void: None,
+            committee: 3,
+            confirmed: 2,
+            owed: 1,
+            done: 1,
+        };
+        let settled =
+            sprint::Settled { epoch: Epoch(4), height: Height(280), hosts: 1, proven: 1, weight: 1_000 };
+        SprintResultsView {
+            height: 316,
+            race: Some(SettledView::new(&settled, params)),
+            results: vec![SprintResultView::new(self.alice, &result, params)],
+            next: None,
+        }
+    }
+
+    fn beacon(&self) -> BeaconView {
+        BeaconView {
+            height: 316,
+            group: Some(GroupView {
+                epoch: 5,
+                start: 301,
+                key: "8e".repeat(96),
+                seats: 16,
+                majority: 9,
+                holders: vec![SeatsView { validator: self.alice, seats: 16 }],
+            }),
+            dealing: Some(DealingView {
+                epoch: 6,
+                stage: "acknowledge".into(),
+                start: 342,
+                switch: 360,
+                holders: 4,
+                dealt: 4,
+                acknowledged: 2,
+            }),
+            latest: Some(LatestValue { height: 315, value: Digest([0xee; 32]) }),
+        }
+    }
+
+    fn value(&self) -> BeaconValueView {
+        BeaconValueView {
+            height: 1,
+            value: Digest([0xee; 32]),
+            signature: "9f".repeat(48),
+            recorded_in: 2,
+            group_epoch: None,
+            group_key: None,
         }
     }
 

@@ -1,0 +1,128 @@
+//! The host's part of a node: it sprints beside the node in the same process.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use freeway_host::{Adversary, HostConfig, HostError, service};
+use freeway_ledger::hosts::{self, HOSTS, Status};
+use freeway_ledger::{Fault, Message, Text};
+use freeway_node::Access;
+use freeway_node::config::SprintConfig;
+use freeway_primitives::{Address, Height, SecretKey};
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+/// How long after a failure the host's part is started again.
+const AGAIN: Duration = Duration::from_secs(10);
+/// How long the host's part may take to stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(8);
+/// How many blocks an announcement may wait, and after how many it is tried again.
+const ANNOUNCE_BLOCKS: u64 = 20;
+
+/// What a host needs to sprint.
+pub(super) struct Host {
+    pub(super) address: Address,
+    pub(super) key: SecretKey,
+    pub(super) data: PathBuf,
+    pub(super) sprint: SprintConfig,
+    pub(super) adversary: Option<Adversary>,
+}
+
+impl Host {
+    /// Sprints until `stop` is raised. What goes wrong is logged, and the node goes on without.
+    pub(super) async fn run(self, access: Access, mut stop: watch::Receiver<bool>) {
+        let announce = self.announce(access.clone(), stop.clone());
+        let sprint = self.sprint(&access, stop.clone());
+        let late = async {
+            raised(&mut stop).await;
+            tokio::time::sleep(STOP_TIMEOUT).await;
+        };
+        tokio::select! {
+            _ = async { tokio::join!(announce, sprint) } => {}
+            () = late => warn!("the host's part takes long to stop; it goes on from its records at the next start"),
+        }
+    }
+
+    async fn sprint(&self, access: &Access, mut stop: watch::Receiver<bool>) {
+        loop {
+            match service::run(self.config(), access.clone(), stop.clone()).await {
+                Ok(()) => return,
+                Err(error) => failed(&error),
+            }
+            tokio::select! {
+                () = raised(&mut stop) => return,
+                () = tokio::time::sleep(AGAIN) => {}
+            }
+        }
+    }
+
+    fn config(&self) -> HostConfig {
+        HostConfig {
+            address: self.address,
+            key: self.key.clone(),
+            listen: self.sprint.listen,
+            data: self.data.clone(),
+            sprint_threads: self.sprint.threads,
+            sprint_share: self.sprint.share,
+            allow_private: self.sprint.allow_private,
+            adversary: self.adversary,
+        }
+    }
+
+    /// Keeps the URL of the configuration in the host's record, so that others find what it must show them.
+    async fn announce(&self, access: Access, mut stop: watch::Receiver<bool>) {
+        let Some(url) = &self.sprint.url else { return };
+        let Ok(url) = Text::new(url.as_str()) else {
+            warn!(url, "sprint.url cannot stand in the host's record; other hosts will not find this one");
+            return;
+        };
+        let mut tip = access.feed.tip();
+        let mut next = Height::GENESIS;
+        loop {
+            tokio::select! {
+                () = raised(&mut stop) => return,
+                changed = tip.changed() => if changed.is_err() { return },
+            }
+            let height = tip.borrow_and_update().height;
+            if height < next {
+                continue;
+            }
+            let (access, address, url) = (access.clone(), self.address, url.clone());
+            match tokio::task::spawn_blocking(move || announce_once(&access, &address, url)).await {
+                Ok(Ok(false)) => {}
+                Ok(Ok(true)) => next = height.plus(ANNOUNCE_BLOCKS),
+                Ok(Err(fault)) => {
+                    error!(%fault, "the host's URL cannot be announced");
+                    return;
+                }
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// Whether the record had to be changed, and a transaction for that was sent.
+fn announce_once(access: &Access, host: &Address, url: Text) -> Result<bool, Fault> {
+    let Some(record) = HOSTS.get(&access.store.view(), host)? else { return Ok(false) };
+    if record.status != Status::Active || record.profile.endpoints.contains(&url) {
+        return Ok(false);
+    }
+    info!(%url, "announcing where other hosts find what this one must show them");
+    let profile = hosts::Profile { endpoints: vec![url], ..record.profile };
+    access.duties.send_for(vec![Message::Hosts(hosts::Message::Update { profile })], ANNOUNCE_BLOCKS)?;
+    Ok(true)
+}
+
+fn failed(error: &HostError) {
+    error!(
+        %error,
+        again_in_s = AGAIN.as_secs(),
+        "the host's part of this node has failed; the node goes on, but the host does not sprint and loses its weight"
+    );
+}
+
+/// Waits until a signal is raised, or its owner is gone.
+async fn raised(signal: &mut watch::Receiver<bool>) {
+    // The guard must not live across the caller's next await.
+    drop(signal.wait_for(|raised| *raised).await);
+}

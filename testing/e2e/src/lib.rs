@@ -7,6 +7,7 @@
 //! - [`Network`]: a network with a genesis of its own, whose nodes can be killed, stopped, wiped and started one
 //!   by one.
 //! - [`Actor`]: an account that sends transfers and knows its next sequence number.
+//! - [`race`]: what races cost and prove.
 //! - [`wait`]: waiting for something to happen, with a deadline; never for time to pass.
 //! - [`Proxy`]: a node's HTTP interface with some answers changed.
 //! - [`Usage`]: what a process costs.
@@ -23,6 +24,7 @@ mod node;
 mod plan;
 mod ports;
 mod proxy;
+pub mod race;
 mod random;
 mod signal;
 mod up;

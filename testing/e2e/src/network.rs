@@ -38,6 +38,9 @@ impl Network {
     /// If a node does not start or no block is decided.
     pub async fn start(plan: Plan) -> Result<Self> {
         let mut network = Self::lay(plan)?;
+        if let (Some(kind), Some(last)) = (network.plan.adversary.clone(), network.nodes.last_mut()) {
+            last.cheat(kind);
+        }
         for node in &mut network.nodes {
             node.launch()?;
         }

@@ -35,6 +35,8 @@ pub struct NodeProcess {
     home: PathBuf,
     /// Bytes that one of its files may have; the system refuses to write more.
     file_limit_kib: Option<u64>,
+    /// How the host cheats, if it does.
+    adversary: Option<String>,
     running: Option<Running>,
 }
 
@@ -49,7 +51,7 @@ struct Running {
 impl NodeProcess {
     /// The node in a folder with `node.toml`; not started.
     pub fn new(home: impl Into<PathBuf>) -> Self {
-        Self { home: home.into(), file_limit_kib: None, running: None }
+        Self { home: home.into(), file_limit_kib: None, adversary: None, running: None }
     }
 
     /// The node's folder.
@@ -121,6 +123,11 @@ impl NodeProcess {
         self.running.is_some()
     }
 
+    /// From the next start on, the host cheats in this way.
+    pub fn cheat(&mut self, kind: String) {
+        self.adversary = Some(kind);
+    }
+
     /// Starts the process; does not wait for anything.
     ///
     /// # Errors
@@ -143,6 +150,7 @@ impl NodeProcess {
         command
             .args(["node", "start", "--json", "--stop-with-parent", "--config"])
             .arg(self.home.join("node.toml"))
+            .args(self.adversary.iter().flat_map(|kind| ["--adversary", kind]))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log);

@@ -8,7 +8,9 @@ use freeway::keystore::{KdfParams, Keystore, Passphrase};
 use freeway_api::genesis::GenesisFile;
 use freeway_ledger::{Genesis, GenesisAccount, GenesisHost, Params, Preset, Text};
 use freeway_node::NodeConfig;
-use freeway_node::config::{ConsensusConfig, GossipConfig, JoinConfig, KeyConfig, RpcConfig, StoreConfig};
+use freeway_node::config::{
+    ConsensusConfig, GossipConfig, JoinConfig, KeyConfig, RpcConfig, SprintConfig, StoreConfig,
+};
 use freeway_primitives::{Address, Amount, SecretKey};
 
 use crate::log::Secrets;
@@ -30,6 +32,10 @@ pub struct Plan {
     pub params: Params,
     /// What nodes keep on disk.
     pub store: StoreConfig,
+    /// For each host that sprints: the part of one thread's time, in percent.
+    pub sprint_shares: Vec<u8>,
+    /// How the last host cheats, if it does.
+    pub adversary: Option<String>,
 }
 
 impl Default for Plan {
@@ -41,19 +47,39 @@ impl Default for Plan {
             balance: Amount::fwy(1_000),
             params: quick_params(),
             store: StoreConfig { cache_mib: 16, ..StoreConfig::default() },
+            sprint_shares: Vec::new(),
+            adversary: None,
         }
     }
 }
 
-/// The local preset with epochs of 20 blocks and 5 blocks a second, so that tests see several of each.
+impl Plan {
+    /// Four hosts that sprint for 40, 30, 20 and 10 % of one thread's time, in epochs of about ten seconds.
+    pub fn racing() -> Self {
+        let mut params = Preset::Local.params();
+        params.blocks.target_ms = 250;
+        params.epochs.epoch_blocks = 44;
+        params.epochs.sprint_blocks = 12;
+        params.epochs.grace_blocks = 4;
+        params.epochs.verify_blocks = 12;
+        params.epochs.dealing_blocks = 12;
+        Self { params, sprint_shares: vec![40, 30, 20, 10], ..Self::default() }
+    }
+}
+
+/// The local preset with epochs of 24 blocks and 5 blocks a second, so that tests see several of each.
 pub fn quick_params() -> Params {
     let mut params = Preset::Local.params();
     params.blocks.target_ms = 200;
-    params.epochs.epoch_blocks = 20;
+    params.epochs.epoch_blocks = 24;
     params.epochs.sprint_blocks = 4;
     params.epochs.grace_blocks = 1;
-    params.epochs.verify_blocks = 4;
-    params.evidence.max_age_blocks = 40;
+    params.epochs.verify_blocks = 5;
+    params.epochs.dealing_blocks = 9;
+    params.sprint.verdict_blocks = 2;
+    params.sprint.judge_blocks = 1;
+    params.sprint.answer_blocks = 2;
+    params.evidence.max_age_blocks = 48;
     params
 }
 
@@ -110,6 +136,11 @@ impl Plan {
                     allowed: Vec::new(),
                 },
                 join: JoinConfig { snapshot_from: Vec::new(), key_is_new: true },
+                sprint: self.sprint_shares.get(at).map(|share| {
+                    let listen = free_port();
+                    let url = Some(format!("http://{listen}"));
+                    SprintConfig { threads: 1, share: *share, listen, url, allow_private: true }
+                }),
                 ..self.config(&format!("node-{at}"))
             };
             lay_node(&home, &config, &nodes[at])?;
@@ -161,6 +192,7 @@ impl Plan {
             consensus: ConsensusConfig { listen: free_port(), peers: Vec::new(), only_peers: false },
             gossip: GossipConfig { listen: free_port(), peers: Vec::new(), allowed: Vec::new() },
             rpc: RpcConfig { listen: free_port() },
+            sprint: None,
             store: self.store.clone(),
             join: JoinConfig::default(),
         }

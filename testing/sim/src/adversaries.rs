@@ -9,6 +9,7 @@
 //! | [`skewer`] | sets clocks forward and back | up to four seconds |
 //! | [`equivocator`] | a validator that signs contradictions, or proposes lies | less than a third of the power |
 //! | [`garbage`] | an outsider that sends rubbish, endless streams, and old messages again | any amount |
+//! | [`sprint`] | hosts that cheat in the race | less than a third of the power |
 //! | [`churn`] | owners that leave, withdraw, deposit, register and change keys | what the ledger allows |
 
 pub mod churn;
@@ -18,4 +19,5 @@ pub mod garbage;
 pub mod partitioner;
 pub mod saboteur;
 pub mod skewer;
+pub mod sprint;
 pub mod wiper;

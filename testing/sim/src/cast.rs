@@ -3,6 +3,8 @@
 use freeway_ledger::{Genesis, GenesisAccount, GenesisHost, Params, Preset, Text};
 use freeway_primitives::{Address, Amount, Domain, SecretKey};
 
+use crate::process::endpoint;
+
 const OWNER: Domain = Domain::new("freeway simulation owner");
 const CONSENSUS: Domain = Domain::new("freeway simulation consensus");
 const NEXT: Domain = Domain::new("freeway simulation next consensus");
@@ -54,18 +56,44 @@ fn key(domain: Domain, number: usize) -> SecretKey {
 }
 
 /// The rules of a simulated network: the local preset with its own clock of `epoch_blocks`, and a pace at
-/// which simulated minutes hold many blocks.
+/// which simulated minutes hold many blocks. Its races are too short for anybody to take part: for the runs
+/// that are about consensus and the beacon.
 pub fn params(epoch_blocks: u64) -> Params {
     let mut params = Preset::Local.params();
+    params.hosts.collateral_per_power = Amount(PER_POWER);
     params.blocks.target_ms = 500;
     params.blocks.propose_timeout_ms = 1_000;
     params.blocks.vote_timeout_ms = 400;
     params.epochs.epoch_blocks = epoch_blocks;
     params.epochs.sprint_blocks = 1;
     params.epochs.grace_blocks = 0;
-    params.epochs.verify_blocks = 0;
+    params.epochs.verify_blocks = 2;
+    params.epochs.dealing_blocks = 9;
+    params.sprint.verdict_blocks = 1;
+    params.sprint.judge_blocks = 0;
+    params.sprint.answer_blocks = 1;
+    params.beacon.seats = 8;
     params.evidence.max_age_blocks = epoch_blocks * 2;
     params.hosts.unbonding_blocks = epoch_blocks * 3;
+    params
+}
+
+/// Blocks of an epoch in which hosts race: see [`race_params`].
+pub const RACE_EPOCH: u64 = 28;
+
+/// The rules of a simulated network whose hosts race, and then make the next key: the local preset, its stages
+/// just long enough for everything that can happen in them.
+pub fn race_params() -> Params {
+    let mut params = params(RACE_EPOCH);
+    params.epochs.sprint_blocks = 5;
+    params.epochs.grace_blocks = 2;
+    params.epochs.verify_blocks = 11;
+    params.epochs.dealing_blocks = 6;
+    params.sprint.verdict_blocks = 6;
+    params.sprint.judge_blocks = 2;
+    params.sprint.answer_blocks = 3;
+    // Weights of a few hundred, so that they tell speeds apart.
+    params.sprint.weight_shift = 20;
     params
 }
 
@@ -108,7 +136,7 @@ impl Cast {
                 collateral: if member.backed { collateral(member.weight) } else { Amount::ZERO },
                 operator: text(format!("operator {number}")),
                 region: text("nowhere".into()),
-                endpoints: Vec::new(),
+                endpoints: vec![endpoint(number)],
             })
             .collect();
         let genesis =

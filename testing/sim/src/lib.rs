@@ -26,12 +26,16 @@
 //! `cargo run --release -p freeway-sim -- --seed 42 --trace`.
 
 pub mod adversaries;
+pub mod arena;
 pub mod cast;
+pub mod measure;
 pub mod network;
 pub mod plan;
 pub mod process;
 pub mod properties;
 pub mod random;
+pub mod record;
+pub mod replay;
 pub mod report;
 pub mod runner;
 pub mod trace;

@@ -1,9 +1,9 @@
-//! The simulator's command: many seeds, one seed with its trace, or the cost of a block.
+//! The simulator's command: many seeds, one seed with its trace, the cost of a block, or what cheating brings.
 
 use std::time::Instant;
 
 use clap::Parser;
-use freeway_sim::{Plan, World, report, runner, say};
+use freeway_sim::{Plan, World, measure, report, runner, say};
 
 /// Runs whole Freeway networks in simulated time.
 #[derive(Debug, Parser)]
@@ -33,6 +33,15 @@ struct Options {
     /// Blocks of the report.
     #[arg(long, default_value_t = 10)]
     blocks: u64,
+    /// Count how surely cheating in races is noticed instead, and what it brings.
+    #[arg(long)]
+    adversaries: bool,
+    /// Races of each adversary.
+    #[arg(long, default_value_t = 1_000)]
+    races: u64,
+    /// Print the counts as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 fn main() -> std::process::ExitCode {
@@ -42,6 +51,12 @@ fn main() -> std::process::ExitCode {
         return std::process::ExitCode::SUCCESS;
     }
     let started = Instant::now();
+    if options.adversaries {
+        let report = measure::run(options.races, options.first, options.jobs);
+        let json = || serde_json::to_string_pretty(&report).unwrap_or_default();
+        say(&if options.json { json() } else { report.text() });
+        return std::process::ExitCode::SUCCESS;
+    }
     if let Some(seed) = options.seed {
         let plan = Plan::from_seed(seed);
         say(&format!("{plan:#?}"));

@@ -1,6 +1,6 @@
 //! Links between nodes: delay, loss, duplication, cuts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::random::Random;
 use crate::wire::{Kind, Wire};
@@ -58,6 +58,7 @@ pub struct Network {
     links: Links,
     base_ms: Vec<Vec<u64>>,
     cuts: BTreeMap<u32, Cut>,
+    muted: BTreeSet<Kind>,
     random: Random,
     traffic: BTreeMap<Kind, Traffic>,
 }
@@ -67,7 +68,7 @@ impl Network {
     pub fn new(nodes: usize, links: Links, mut random: Random) -> Self {
         let mut base = || random.between(links.delay_ms.0, links.delay_ms.1);
         let base_ms = (0..nodes).map(|_| (0..nodes).map(|_| base()).collect()).collect();
-        Self { links, base_ms, cuts: BTreeMap::new(), random, traffic: BTreeMap::new() }
+        Self { links, base_ms, cuts: BTreeMap::new(), muted: BTreeSet::new(), random, traffic: BTreeMap::new() }
     }
 
     /// Adds a cut under a number.
@@ -78,6 +79,20 @@ impl Network {
     /// Mends a cut.
     pub fn mend(&mut self, number: u32) {
         self.cuts.remove(&number);
+    }
+
+    /// From now on no message of a kind arrives, or, if not `muted`, all do again.
+    pub fn mute(&mut self, kind: Kind, muted: bool) {
+        if muted {
+            self.muted.insert(kind);
+        } else {
+            self.muted.remove(&kind);
+        }
+    }
+
+    /// Whether anything can get lost.
+    pub fn is_calm(&self) -> bool {
+        self.links.loss == 0 && self.cuts.is_empty() && self.muted.is_empty()
     }
 
     /// Ends loss and duplication.
@@ -102,7 +117,7 @@ impl Network {
         let traffic = self.traffic.entry(wire.kind).or_default();
         traffic.sent += 1;
         traffic.sent_bytes += wire.bytes.len() as u64;
-        if !self.connected(from, to) || self.random.chance(self.links.loss) {
+        if !self.connected(from, to) || self.muted.contains(&wire.kind) || self.random.chance(self.links.loss) {
             return Vec::new();
         }
         let copies = 1 + usize::from(self.random.chance(self.links.duplicates));

@@ -1,11 +1,13 @@
 //! What will happen in a run, drawn from its seed before it begins.
 
+use freeway_host::Adversary;
 use freeway_ledger::Params;
 
 use crate::adversaries::{churn, crasher, equivocator, garbage, partitioner, saboteur, skewer, wiper};
-use crate::cast::params;
+use crate::cast::{params, race_params};
 use crate::network::{Cut, Links};
 use crate::random::Random;
+use crate::wire::Kind;
 
 /// Faults begin after this time, so that most runs see a few blocks first.
 pub const FIRST_FAULT_MS: u64 = 300;
@@ -35,6 +37,10 @@ pub enum Fault {
     Calm,
     /// The owner of a host asks something of the ledger.
     Ask(usize, churn::Wish),
+    /// No message of a kind arrives any more.
+    Mute(Kind),
+    /// Messages of that kind arrive again.
+    Unmute(Kind),
 }
 
 /// How a disk fails.
@@ -48,6 +54,15 @@ pub enum Sabotage {
     Sync,
     /// Nothing can grow.
     Full,
+}
+
+/// A host that races.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostPlan {
+    /// Its hardware: nonces per simulated second.
+    pub speed: u64,
+    /// How it breaks the rules, if it does.
+    pub adversary: Option<Adversary>,
 }
 
 /// A run.
@@ -73,6 +88,10 @@ pub struct Plan {
     pub historian: bool,
     /// How often a client sends a transaction, in milliseconds; 0 for never.
     pub workload_every_ms: u64,
+    /// Hosts that race, by node; where there is none, nobody does.
+    pub hosts: Vec<HostPlan>,
+    /// Whether a key must be made after the last fault.
+    pub deals_after: bool,
     /// How long after the last fault everybody must have reached the target, in simulated milliseconds.
     pub patience_ms: u64,
 }
@@ -83,7 +102,7 @@ impl Plan {
         Self {
             seed,
             weights: vec![(100, true); validators],
-            params: params(8),
+            params: params(15),
             target,
             links: Links::CALM,
             faults: Vec::new(),
@@ -91,6 +110,8 @@ impl Plan {
             garbage_every_ms: 0,
             historian: false,
             workload_every_ms: 200,
+            hosts: Vec::new(),
+            deals_after: false,
             patience_ms: 60_000,
         }
     }
@@ -109,8 +130,8 @@ impl Plan {
         weights.extend(std::iter::repeat_n((0, false), followers));
         let mut plan = Self {
             seed,
-            params: params(random.between(3, 7)),
-            target: if validators > 10 { random.between(8, 12) } else { random.between(12, 25) },
+            params: params(random.between(15, 18)),
+            target: if validators > 10 { random.between(16, 20) } else { random.between(18, 36) },
             links: Links {
                 delay_ms: (1, *random.pick(&[10, 60, 150])),
                 jitter_ms: *random.pick(&[1, 20, 80]),
@@ -123,6 +144,8 @@ impl Plan {
             garbage_every_ms: 0,
             historian: false,
             workload_every_ms: random.between(60, 400),
+            hosts: Vec::new(),
+            deals_after: false,
             patience_ms: 600_000,
         };
         if random.chance(500) {
@@ -149,8 +172,33 @@ impl Plan {
         if random.chance(300) {
             garbage::schedule(&mut random, &mut plan);
         }
+        // Costs up to two epochs more.
+        plan.deals_after = random.chance(150);
         plan.faults.push((LAST_FAULT_MS + LONGEST_FAULT_MS, Fault::Calm));
         plan
+    }
+
+    /// A network on which nothing goes wrong, whose hosts race in epochs 1 to `races` with hardware of these
+    /// speeds. Genesis gives all the same weight.
+    pub fn racing(seed: u64, races: u64, speeds: &[u64]) -> Self {
+        let params = race_params();
+        let hosts = speeds.iter().map(|speed| HostPlan { speed: *speed, adversary: None }).collect();
+        Self {
+            weights: vec![(1_000, true); speeds.len()],
+            // The last race is settled, and the switch after it is done.
+            target: (races + 1) * params.epochs.epoch_blocks + 1,
+            params,
+            hosts,
+            workload_every_ms: 400,
+            ..Self::calm(seed, speeds.len(), 0)
+        }
+    }
+
+    /// The plan with an adversary in the place of node `node`.
+    #[must_use]
+    pub fn with_adversary(mut self, node: usize, adversary: Adversary) -> Self {
+        self.hosts[node].adversary = Some(adversary);
+        self
     }
 
     /// How many nodes there are.

@@ -4,6 +4,7 @@
 //! flushed before anything leaves, answers of the application come back later, failures end the process.
 
 mod effects;
+mod host;
 mod sync;
 
 use std::collections::BTreeMap;
@@ -14,9 +15,11 @@ use freeway_consensus::codec::WireCodec;
 use freeway_consensus::context::{Address, Context};
 use freeway_consensus::parts::PartMessage;
 use freeway_consensus::{Bridge, Fatal, Signing, SigningGuard};
+use freeway_host::core::Identity;
 use freeway_ledger::Genesis;
+use freeway_node::duties::OUTBOX;
 use freeway_node::mempool::{InsertError, Limits, Mempool, Pending};
-use freeway_node::{Chain, Durability};
+use freeway_node::{Chain, Durability, Duties, Outgoing};
 use freeway_primitives::{Equivocation, Height, SecretKey, SignedProposal, SignedVote};
 use freeway_store::{Config, Medium, SimulatedDisk, Store};
 use malachitebft_codec::Codec;
@@ -29,9 +32,12 @@ use malachitebft_core_types::{
 use malachitebft_metrics::Metrics;
 
 use crate::cast::GENESIS_MS;
+use crate::plan::HostPlan;
+use crate::record::Record;
 use crate::verifier::Remembering;
 use crate::wal::Wal;
 use crate::wire::{Kind, Wire};
+pub use host::{Work, endpoint};
 pub use sync::STATUS_MS;
 
 /// Stands for "wait for the target time": the simulated clock decides when that is.
@@ -79,6 +85,13 @@ pub enum Out {
     },
     /// An answer of the application, soon.
     Reply(Reply),
+    /// Work of the host role.
+    Later {
+        /// In how many milliseconds.
+        delay_ms: u64,
+        /// Which.
+        work: Work,
+    },
 }
 
 /// What properties want to know of a step.
@@ -104,8 +117,8 @@ pub struct Start<'a> {
     pub genesis: &'a Genesis,
     /// Its disk.
     pub disk: &'a SimulatedDisk,
-    /// Its log.
-    pub wal: Wal,
+    /// What is on its disk besides the store.
+    pub files: Files,
     /// Its key, if it has one.
     pub key: Option<SecretKey>,
     /// The account of its host.
@@ -120,6 +133,17 @@ pub struct Start<'a> {
     pub incarnation: u64,
     /// What clients were promised before the stop.
     pub journal: &'a [Vec<u8>],
+    /// Its host role, if it has one.
+    pub host: Option<HostPlan>,
+}
+
+/// What a node has on disk besides its store.
+#[derive(Clone, Debug, Default)]
+pub struct Files {
+    /// The engine's log.
+    pub wal: Wal,
+    /// The host's race.
+    pub record: Record,
 }
 
 /// Own clocks are at least this much behind [`Start::skew_ms`], so that a skew is never negative.
@@ -136,6 +160,9 @@ pub struct Process {
 pub(crate) struct Host {
     pub(crate) bridge: Bridge<Chain>,
     pub(crate) mempool: Arc<Mempool>,
+    pub(crate) duties: Option<Duties>,
+    role: Option<host::Role>,
+    outbox: tokio::sync::mpsc::Receiver<Outgoing>,
     pub(crate) wal: Wal,
     pub(crate) out: Vec<Out>,
     pub(crate) seen: Seen,
@@ -165,7 +192,7 @@ impl Process {
     ///
     /// # Errors
     /// [`Fatal`] if the store or the chain cannot be opened.
-    pub fn start(start: Start<'_>) -> Result<Self, (Fatal, Wal)> {
+    pub fn start(start: Start<'_>) -> Result<Self, (Fatal, Files)> {
         let chain = start.genesis.chain();
         let (clock, skew) = (Arc::clone(&start.clock), Arc::clone(&start.skew_ms));
         let own_clock =
@@ -173,15 +200,24 @@ impl Process {
         let mempool = Arc::new(Mempool::new(chain, Limits::default()));
         let guard = if start.forgetful { SigningGuard::closed() } else { SigningGuard::open() };
         let signing = start.key.clone().map(|key| Signing::new(chain, key, guard));
-        let open = || -> Result<Bridge<Chain>, Fatal> {
+        let (outgoing, outbox) = tokio::sync::mpsc::channel(OUTBOX);
+        let mut duties = None;
+        let own_duties = &mut duties;
+        let mut open = || -> Result<Bridge<Chain>, Fatal> {
             let medium = Medium::Simulated(start.disk.clone());
             let store = Store::open(medium, store_config()).map_err(|error| Fatal(error.to_string()))?;
+            let store = Arc::new(store);
+            let duties = start.key.clone().map(|key| {
+                let (store, mempool) = (Arc::clone(&store), Arc::clone(&mempool));
+                Duties::new(chain, start.address, key, store, mempool, outgoing.clone())
+            });
+            *own_duties = duties.clone();
             let chain_of_node = Chain::open(
-                Arc::new(store),
+                store,
                 start.genesis,
                 Arc::clone(&mempool),
                 start.address,
-                start.key.clone(),
+                duties,
                 Box::new(own_clock.clone()),
                 Durability::Inline,
             )?;
@@ -189,7 +225,7 @@ impl Process {
         };
         let bridge = match open() {
             Ok(bridge) => bridge,
-            Err(fatal) => return Err((fatal, start.wal)),
+            Err(fatal) => return Err((fatal, start.files)),
         };
         let state = bridge.application().store().view();
         let restored: Vec<Vec<u8>> = start.journal.to_vec();
@@ -197,13 +233,20 @@ impl Process {
         let _ = mempool.insert(&state, state.height(), &restored, true);
         drop(state);
         let enabled = bridge.votes();
+        let Files { wal, record } = start.files;
+        let identity = |key| Identity { chain, address: start.address, key };
+        let role = start.key.clone().zip(start.host);
+        let role = role.map(|(key, plan)| host::Role::new(identity(key), plan, record));
         let mut this = Self {
             core: None,
             metrics: Metrics::new(),
             host: Host {
                 bridge,
                 mempool,
-                wal: start.wal,
+                duties,
+                outbox,
+                role,
+                wal,
                 out: Vec::new(),
                 seen: Seen::default(),
                 signing,
@@ -223,12 +266,13 @@ impl Process {
             },
         };
         this.begin(false);
+        this.host.step_host();
         Ok(this)
     }
 
-    /// Ends the process and hands back its log.
-    pub fn stop(self) -> Wal {
-        self.host.wal
+    /// Ends the process and hands back its files.
+    pub fn stop(self) -> Files {
+        Files { wal: self.host.wal, record: self.host.role.map(|role| role.record).unwrap_or_default() }
     }
 
     /// Why the process must end, if it must.
@@ -263,9 +307,24 @@ impl Process {
 
     /// What it wants since the last call.
     pub fn take_out(&mut self) -> Vec<Out> {
+        let mut outgoing = Vec::new();
+        while let Ok(message) = self.host.outbox.try_recv() {
+            outgoing.push(message);
+        }
         if self.host.fatal.is_some() {
             // A stopped process sends nothing.
             self.host.out.clear();
+            return Vec::new();
+        }
+        for message in outgoing {
+            let wire = match message {
+                Outgoing::Transaction(pending) => Wire {
+                    kind: Kind::Transactions,
+                    bytes: encode_batch(std::slice::from_ref(&pending.bytes)),
+                },
+                Outgoing::Partials(message) => Wire { kind: Kind::Partials, bytes: message.into() },
+            };
+            self.host.out.push(Out::Broadcast(wire));
         }
         std::mem::take(&mut self.host.out)
     }
@@ -324,6 +383,12 @@ impl Process {
             Kind::Status => self.status(from, wire),
             Kind::Request => self.request(from, wire),
             Kind::Response => self.response(from, wire),
+            Kind::Partials => {
+                let state = self.chain().store().view();
+                // What does not decode, or holds what no honest node passes on, is dropped.
+                let _ = self.chain().beacon().receive(&state, &wire.bytes);
+            }
+            Kind::Question | Kind::Answer => self.receive_for_host(from, wire),
             Kind::Transactions => {
                 // Gossip that does not decode, or holds what no honest node passes on, is dropped.
                 if let Some(batch) = decode_batch(&wire.bytes) {

@@ -1,9 +1,12 @@
 //! What must always hold, one function each. They see every node from outside, across crashes and wipes.
 
+pub mod beacon;
+pub mod races;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use freeway_ledger::hosts::{HOSTS, Status};
-use freeway_ledger::{SUPPLY, evidence, holdings, vaults};
+use freeway_ledger::{Event, SUPPLY, epochs, evidence, holdings, vaults};
 use freeway_node::Chain;
 use freeway_node::chain::BlockResults;
 use freeway_primitives::{
@@ -56,6 +59,10 @@ pub struct Properties {
     reports: Vec<Report>,
     convicted: BTreeSet<Address>,
     seen_events: BTreeSet<Height>,
+    /// What concerns the beacon.
+    pub beacon: beacon::Beacon,
+    /// What concerns races.
+    pub races: races::Races,
     /// Conflicting pairs that honest nodes' engines saw.
     pub evidence: u64,
     /// Validator sets that were switched to.
@@ -66,7 +73,13 @@ pub struct Properties {
 
 impl Properties {
     /// Nothing seen yet.
-    pub fn new(chain: ChainId, supply: Amount, max_age: u64, traitor: Option<Address>) -> Self {
+    pub fn new(
+        chain: ChainId,
+        supply: Amount,
+        max_age: u64,
+        traitor: Option<Address>,
+        races: races::Races,
+    ) -> Self {
         Self {
             chain,
             supply,
@@ -80,6 +93,8 @@ impl Properties {
             reports: Vec::new(),
             convicted: BTreeSet::new(),
             seen_events: BTreeSet::new(),
+            beacon: beacon::Beacon::default(),
+            races,
             evidence: 0,
             switches: 0,
             held: 0,
@@ -136,7 +151,7 @@ impl Properties {
         self.certified(height, &block, &certificate)?;
         if height == chain.height() {
             self.evidence_counts(chain, height, &block, life_of)?;
-            self.events(chain, height)?;
+            self.events(chain, &block)?;
             if height.0.is_multiple_of(3) {
                 self.supply_conserved(chain)?;
             }
@@ -270,29 +285,14 @@ impl Properties {
         Ok(())
     }
 
-    /// Reads the block's own events and its receipts: only the guilty are convicted.
-    fn events(&mut self, chain: &Chain, height: Height) -> Verdict {
-        let store = chain.store();
+    /// Reads the block's events, its own and those of its receipts: only the guilty are convicted.
+    fn events(&mut self, chain: &Chain, block: &Block) -> Verdict {
+        let (store, height) = (chain.store(), block.header.height);
         let results = store.block_results(height).ok().flatten();
         let Some(results) = results.and_then(|bytes| BlockResults::decode(&bytes).ok()) else {
             return violated("readable", format!("the results of block {height} are missing"));
         };
-        let first_seen = self.seen_events.insert(height);
-        for event in &results.events {
-            match event {
-                freeway_ledger::Event::Epochs(freeway_ledger::epochs::Event::Switched { .. })
-                    if first_seen =>
-                {
-                    self.switches += 1;
-                }
-                freeway_ledger::Event::Epochs(freeway_ledger::epochs::Event::SwitchHeld { .. })
-                    if first_seen =>
-                {
-                    self.held += 1;
-                }
-                _ => {}
-            }
-        }
+        let mut events = results.events;
         for hash in &results.transactions {
             let receipt = store.receipt(hash).ok().flatten();
             let Some(receipt) =
@@ -300,14 +300,28 @@ impl Properties {
             else {
                 return violated("readable", format!("receipt {hash} of block {height} is missing"));
             };
-            for event in receipt.events {
-                if let freeway_ledger::Event::Evidence(evidence::Event::Convicted { host, .. }) = event {
-                    if Some(host) != self.traitor {
-                        return violated("nobody is framed", format!("{host} was convicted at {height}"));
-                    }
-                    self.convicted.insert(host);
+            events.extend(receipt.events);
+        }
+        for event in &events {
+            if let Event::Evidence(evidence::Event::Convicted { host, .. }) = event {
+                if Some(*host) != self.traitor {
+                    return violated("nobody is framed", format!("{host} was convicted at {height}"));
                 }
+                self.convicted.insert(*host);
             }
+        }
+        let state = store.view();
+        self.beacon.committed(&self.chain, &state, block, &events, self.sets.get(&height))?;
+        if self.seen_events.insert(height) {
+            let of_epochs = |event: &Event, held: bool| match event {
+                Event::Epochs(epochs::Event::Switched { .. }) => !held,
+                Event::Epochs(epochs::Event::SwitchHeld { .. }) => held,
+                _ => false,
+            };
+            self.switches += events.iter().filter(|event| of_epochs(event, false)).count() as u64;
+            self.held += events.iter().filter(|event| of_epochs(event, true)).count() as u64;
+            self.beacon.count_failures(&events);
+            self.races.committed(&state, height, &events)?;
         }
         Ok(())
     }

@@ -32,11 +32,17 @@ pub enum Kind {
     Response,
     /// Transactions on their way to mempools.
     Transactions,
+    /// Shares of beacon values.
+    Partials,
+    /// Members of committees who ask hosts for leaves.
+    Question,
+    /// What hosts show them.
+    Answer,
 }
 
 impl Kind {
     /// All channels.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Part,
         Self::Proposal,
         Self::Vote,
@@ -45,6 +51,9 @@ impl Kind {
         Self::Request,
         Self::Response,
         Self::Transactions,
+        Self::Partials,
+        Self::Question,
+        Self::Answer,
     ];
 
     /// The channel's name.
@@ -58,6 +67,9 @@ impl Kind {
             Self::Request => "sync requests",
             Self::Response => "sync responses",
             Self::Transactions => "transactions",
+            Self::Partials => "beacon shares",
+            Self::Question => "questions to hosts",
+            Self::Answer => "openings",
         }
     }
 }

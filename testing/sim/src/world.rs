@@ -14,12 +14,14 @@ use malachitebft_core_types::Timeout;
 
 use crate::adversaries::equivocator::Hand;
 use crate::adversaries::garbage::Outsider;
-use crate::cast::Cast;
+use crate::cast::{Cast, Member};
 use crate::network::Network;
-use crate::plan::{Fault, Plan};
-use crate::process::{Out, Reply, STATUS_MS, encode_batch};
+use crate::plan::{Fault, HostPlan, Plan};
+use crate::process::{Out, Reply, STATUS_MS, Work, encode_batch};
+use crate::properties::races::{Racer, Races};
 use crate::properties::{Properties, Violation};
 use crate::random::Random;
+use crate::replay::replay;
 use crate::trace::Trace;
 use crate::wire::{Kind, Wire};
 use crate::workload::{self, Promise};
@@ -27,6 +29,8 @@ use node::Node;
 
 /// How long an outsider sends rubbish.
 const OUTSIDER_MS: u64 = 60_000;
+/// One in so many runs ends with executing its chain once more.
+const REPLAYED: u64 = 4;
 /// Messages that a historian keeps.
 const MAX_HISTORY: usize = 50_000;
 
@@ -36,6 +40,7 @@ enum Event {
     Deliver { from: usize, to: usize, wire: Wire },
     Timer { node: usize, life: u64, generation: u64, timeout: Timeout },
     Reply { node: usize, life: u64, reply: Reply },
+    Work { node: usize, life: u64, work: Work },
     Status(usize),
     Client,
     Rubbish,
@@ -95,6 +100,14 @@ pub struct Summary {
     pub switches: u64,
     /// Switches that were held.
     pub held: u64,
+    /// Values of the beacon.
+    pub values: u64,
+    /// Keys of the beacon.
+    pub keys: u64,
+    /// Keys that could not be made.
+    pub keyless: u64,
+    /// Races that settled.
+    pub races: u64,
     /// Transactions that nodes accepted.
     pub accepted: u64,
     /// The highest round.
@@ -120,6 +133,10 @@ impl Summary {
         self.convictions += other.convictions;
         self.switches += other.switches;
         self.held += other.held;
+        self.values += other.values;
+        self.keys += other.keys;
+        self.keyless += other.keyless;
+        self.races += other.races;
         self.accepted += other.accepted;
         self.max_round = self.max_round.max(other.max_round);
         self.simulated_ms += other.simulated_ms;
@@ -146,6 +163,8 @@ pub struct World {
     promises: Vec<Promise>,
     sent_before: Vec<Vec<u8>>,
     last_fault_ms: u64,
+    /// The height at which the last fault was over.
+    calm_since: Option<Height>,
     summary: Summary,
     /// The record of the run.
     pub trace: Trace,
@@ -165,7 +184,13 @@ impl World {
             .fold(Amount::ZERO, |sum, account| sum.checked_add(account.balance).expect("a small supply"));
         let traitor = plan.traitor.as_ref().map(|traitor| cast.members[traitor.node].address());
         let network = Network::new(plan.nodes(), plan.links, random.fork());
-        let properties = Properties::new(chain, supply, plan.params.evidence.max_age_blocks, traitor);
+        let racer = |(host, member): (&HostPlan, &Member)| {
+            (member.address(), Racer { speed: host.speed, honest: host.adversary.is_none() })
+        };
+        let racers = plan.hosts.iter().zip(&cast.members).map(racer).collect();
+        let races = Races::new(racers, plan.params.sprint.accusation_bond);
+        let max_age = plan.params.evidence.max_age_blocks;
+        let properties = Properties::new(chain, supply, max_age, traitor, races);
         let nodes = cast.members.iter().map(Node::new).collect();
         let outsider = (plan.garbage_every_ms > 0).then(|| Outsider::new(random.fork()));
         let hand = plan.traitor.clone().map(|traitor| Hand::new(traitor, chain, random.fork()));
@@ -186,6 +211,7 @@ impl World {
             promises: Vec::new(),
             sent_before: Vec::new(),
             last_fault_ms: plan.faults.iter().map(|(at, _)| *at).max().unwrap_or_default(),
+            calm_since: None,
             summary: Summary { runs: 1, ..Summary::default() },
             trace: Trace::default(),
             plan,
@@ -242,6 +268,11 @@ impl World {
         self.nodes[node].process.as_ref()
     }
 
+    /// What was to happen.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     /// Who takes part.
     pub fn cast(&self) -> &Cast {
         &self.cast
@@ -265,6 +296,9 @@ impl World {
         summary.evidence = self.properties.evidence;
         summary.convictions = self.properties.convictions();
         (summary.switches, summary.held) = (self.properties.switches, self.properties.held);
+        let (beacon, races) = (&self.properties.beacon, &self.properties.races);
+        (summary.values, summary.keys, summary.keyless) = (beacon.count(), beacon.made, beacon.failed);
+        summary.races = races.settled();
         summary.simulated_ms = self.now();
         summary.events = self.trace.events();
         summary
@@ -278,8 +312,16 @@ impl World {
         let deadline = self.last_fault_ms + self.plan.patience_ms;
         while !self.is_done() {
             self.step();
+            if self.calm_since.is_none() && self.now() > self.last_fault_ms {
+                self.calm_since = Some(self.tip());
+            }
             if self.now() > deadline {
                 let detail = self.positions();
+                let beacon = &self.properties.beacon;
+                let (value, key, calm) = (beacon.latest, beacon.made_by, self.calm_since);
+                let detail = format!(
+                    "{detail}; the last value is of {value}, the last key was begun at {key}, calm since {calm:?}"
+                );
                 self.fail(&Violation { property: "liveness", detail });
             }
         }
@@ -306,11 +348,26 @@ impl World {
     pub fn inject(&mut self, fault: Fault) {
         let now = self.now();
         self.last_fault_ms = self.last_fault_ms.max(now);
+        self.calm_since = None;
         self.fault(fault);
+    }
+
+    /// The highest height that any node has committed.
+    pub fn tip(&self) -> Height {
+        self.nodes.iter().map(|node| node.committed).max().unwrap_or_default()
+    }
+
+    /// After the last fault values go on, if there is a group to make them, and the next key is made.
+    fn beacon_goes_on(&self) -> bool {
+        let beacon = &self.properties.beacon;
+        let Some(calm) = self.calm_since else { return false };
+        let values = !beacon.in_force || beacon.latest > calm;
+        values && (!self.plan.deals_after || beacon.made_by > calm)
     }
 
     fn is_done(&self) -> bool {
         self.now() > self.last_fault_ms
+            && self.beacon_goes_on()
             && self.nodes.iter().all(|node| {
                 node.committed.0 >= self.plan.target
                     && node
@@ -379,6 +436,11 @@ impl World {
             Event::Reply { node, life, reply } => {
                 if self.nodes[node].life == life {
                     self.with(node, |process| process.reply(reply));
+                }
+            }
+            Event::Work { node, life, work } => {
+                if self.nodes[node].life == life {
+                    self.with(node, |process| process.work(work));
                 }
             }
             Event::Status(node) => {
@@ -484,6 +546,9 @@ impl World {
                 Out::Timer { delay_ms, generation, timeout } => {
                     self.push(self.now() + delay_ms, Event::Timer { node, life, generation, timeout });
                 }
+                Out::Later { delay_ms, work } => {
+                    self.push(self.now() + delay_ms, Event::Work { node, life, work });
+                }
                 Out::Reply(reply) => {
                     let delay = if self.random.chance(30) { 40 } else { self.random.between(0, 4) };
                     // Answers of one application keep their order.
@@ -529,7 +594,7 @@ impl World {
     }
 
     fn outsider_sends(&mut self) {
-        let height = self.nodes.iter().map(|node| node.committed).max().unwrap_or_default();
+        let height = self.tip();
         let chain = self.genesis.chain();
         let count = self.nodes.len();
         let to = self.random.index(count);
@@ -548,6 +613,12 @@ impl World {
         }
         for promise in &self.promises {
             self.require(self.promise_kept(promise));
+        }
+        if self.plan.seed.is_multiple_of(REPLAYED)
+            && let Some(process) = self.nodes.iter().find_map(|node| node.process.as_ref())
+        {
+            let same = replay(&self.genesis, process.chain().store());
+            self.require(same.map_err(|detail| Violation { property: "replay", detail }));
         }
     }
 

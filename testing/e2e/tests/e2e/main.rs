@@ -8,6 +8,7 @@ mod crash;
 mod damage;
 mod http;
 mod joining;
+mod sprint;
 mod up;
 
 use std::time::Duration;

@@ -106,13 +106,17 @@ impl Host {
             }
             Effect::Decide(certificate, _, r) => {
                 self.flush();
+                let before = self.bridge.application().height();
                 let decided = self.bridge.decided(&certificate);
                 self.settle(decided);
+                self.committed_after(before);
                 r.resume_with(())
             }
             Effect::Finalize(certificate, _, evidence, r) => {
                 self.seen.evidence.extend(freeway_consensus::equivocations(&evidence));
+                let before = self.bridge.application().height();
                 let finalized = self.bridge.finalized(&certificate, &evidence);
+                self.committed_after(before);
                 if let Some(next) = self.settle(finalized) {
                     self.out.push(Out::Reply(Reply::Start { again: !next }));
                 }
@@ -175,6 +179,20 @@ impl Host {
             )),
             other => unreachable!("no check: {other:?}"),
         }
+    }
+
+    /// What a node does after a commit, if there was one: its part in the beacon and in the race.
+    fn committed_after(&mut self, before: freeway_primitives::Height) {
+        let chain = self.bridge.application();
+        if self.fatal.is_some() || chain.height() == before {
+            return;
+        }
+        let Some(duties) = &self.duties else { return };
+        let state = chain.store().view();
+        let kept = chain.beacon().committed(&state, state.height(), duties);
+        self.settle(kept.map_err(|fault| Fatal(fault.to_string())));
+        self.published_after(before);
+        self.step_host();
     }
 
     fn signer(&self) -> Result<&freeway_consensus::Signing, Fatal> {

@@ -2,13 +2,12 @@
 
 use std::sync::atomic::Ordering;
 
-use freeway_primitives::Height;
+use freeway_primitives::{Epoch, Height};
 use freeway_store::SimulatedDisk;
 
 use super::{Event, World};
 use crate::plan::{Fault, Sabotage};
-use crate::process::SKEW_BASE_MS;
-use crate::wal::Wal;
+use crate::process::{Files, SKEW_BASE_MS};
 use crate::workload;
 
 /// After how long an owner tries again whose wish no node could take.
@@ -18,6 +17,7 @@ impl World {
     /// Makes a fault happen.
     pub(super) fn fault(&mut self, fault: Fault) {
         self.trace.note(self.now(), format_args!("{fault:?}"));
+        self.excuse(&fault);
         match fault {
             Fault::Crash(node) => {
                 self.summary.crashes += 1;
@@ -39,7 +39,7 @@ impl World {
                 self.power_cut(node);
                 let machine = &mut self.nodes[node];
                 machine.disk = SimulatedDisk::new();
-                machine.wal = Wal::default();
+                machine.files = Files::default();
                 machine.journal.clear();
                 machine.committed = Height::GENESIS;
                 machine.sabotage = None;
@@ -68,6 +68,8 @@ impl World {
                 self.nodes[node].skew_ms.store(skew, Ordering::Relaxed);
             }
             Fault::Calm => self.network.calm(),
+            Fault::Mute(kind) => self.network.mute(kind, true),
+            Fault::Unmute(kind) => self.network.mute(kind, false),
             Fault::Ask(node, wish) => {
                 let member = self.cast.members[node].clone();
                 let up: Vec<usize> =
@@ -91,9 +93,35 @@ impl World {
         let node = &mut self.nodes[number];
         node.disk.crash(self.random.bits());
         if let Some(process) = node.process.take() {
-            node.wal = process.stop();
+            node.files = process.stop();
         }
-        node.wal.crash(&mut self.random);
+        node.files.wal.crash(&mut self.random);
         node.life += 1;
+    }
+
+    /// Whom a fault keeps from its part in a race: its node until it is back, all while links fail. Nobody is
+    /// excused by a fault of somebody else's machine.
+    fn excuse(&mut self, fault: &Fault) {
+        let ends = match fault {
+            Fault::Crash(_) | Fault::Wipe(_) | Fault::Sabotage(..) | Fault::Cut(..) | Fault::Mute(_) => false,
+            Fault::Start(_) | Fault::Mend(_) | Fault::Unmute(_) | Fault::Calm => true,
+            Fault::Skew(..) | Fault::Ask(..) => return,
+        };
+        let until = if ends { self.epoch() } else { Epoch(u64::MAX) };
+        let nodes = match fault {
+            Fault::Crash(node) | Fault::Wipe(node) | Fault::Sabotage(node, _) | Fault::Start(node) => {
+                *node..*node + 1
+            }
+            _ => 0..self.nodes.len(),
+        };
+        for node in nodes {
+            self.properties.races.excuse(self.cast.members[node].address(), until);
+        }
+    }
+
+    /// The epoch that the network has come to.
+    fn epoch(&self) -> Epoch {
+        let tip = self.nodes.iter().map(|node| node.committed.0).max().unwrap_or_default();
+        Epoch(tip / self.plan.params.epochs.epoch_blocks)
     }
 }

@@ -9,16 +9,15 @@ use freeway_store::SimulatedDisk;
 use super::World;
 use crate::cast::Member;
 use crate::plan::Sabotage;
-use crate::process::{Process, SKEW_BASE_MS, Start};
+use crate::process::{Files, Process, SKEW_BASE_MS, Start};
 use crate::properties::Properties;
-use crate::wal::Wal;
 
 /// A machine, and the process on it if it runs.
 pub(super) struct Node {
     pub(super) process: Option<Process>,
     pub(super) disk: SimulatedDisk,
-    /// The engine's log while no process has it.
-    pub(super) wal: Wal,
+    /// Its other files while no process has them.
+    pub(super) files: Files,
     /// The key of its votes.
     pub(super) key: SecretKey,
     /// Whether it may have forgotten votes; kept beside the key, and lost last.
@@ -42,7 +41,7 @@ impl Node {
         Self {
             process: None,
             disk: SimulatedDisk::new(),
-            wal: Wal::default(),
+            files: Files::default(),
             key: member.consensus.clone(),
             forgetful: false,
             journal: Vec::new(),
@@ -72,7 +71,7 @@ impl World {
             number,
             genesis: &self.genesis,
             disk: &node.disk,
-            wal: std::mem::take(&mut node.wal),
+            files: std::mem::take(&mut node.files),
             key: Some(node.key.clone()),
             address,
             forgetful: node.forgetful,
@@ -80,6 +79,7 @@ impl World {
             skew_ms: Arc::clone(&node.skew_ms),
             incarnation: node.life << 32,
             journal: &node.journal,
+            host: self.plan.hosts.get(number).copied(),
         });
         match result {
             Ok(process) => {
@@ -92,8 +92,8 @@ impl World {
                 }
                 self.settle(number);
             }
-            Err((fatal, wal)) => {
-                node.wal = wal;
+            Err((fatal, files)) => {
+                node.files = files;
                 self.trace.note(now, format_args!("{number} cannot start: {fatal}"));
                 let verdict =
                     Properties::fail_stop(Some(&fatal.0), false, self.nodes[number].sabotage.is_some());
@@ -107,7 +107,7 @@ impl World {
     pub(super) fn stop(&mut self, number: usize) {
         let node = &mut self.nodes[number];
         if let Some(process) = node.process.take() {
-            node.wal = process.stop();
+            node.files = process.stop();
             node.life += 1;
         }
     }

@@ -107,7 +107,8 @@ def products(options):
         torch.backends.quantized.engine = "fbgemm"
         linear = torch.ops.quantized.linear
         own_inputs = {inner: torch.quantize_per_tensor(x.float(), 1.0, 64, torch.quint8) for inner, x in inputs.items()}
-        pack = lambda w: torch.ops.quantized.linear_prepack(torch.quantize_per_tensor(w.float(), 1.0, 0, torch.qint8), None)
+        scaled = lambda w: torch.quantize_per_tensor(w.float(), 1.0, 0, torch.qint8)
+        pack = lambda w: torch.ops.quantized.linear_prepack(scaled(w), None)
         own = [[(own_inputs[w.shape[1]], pack(w)) for w in layer] for layer in weights]
         return lambda: [linear(x, w, 2048.0, 64) for layer in own for x, w in layer]
 

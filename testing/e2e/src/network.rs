@@ -59,7 +59,9 @@ impl Network {
     /// # Errors
     /// If they cannot be written.
     pub fn lay(plan: Plan) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("freeway-e2e-").tempdir()?;
+        let mut folder = tempfile::Builder::new().prefix("freeway-e2e-").tempdir()?;
+        // To look into the logs of a test that fails.
+        folder.disable_cleanup(std::env::var_os("FREEWAY_E2E_KEEP").is_some());
         let laid = plan.lay(folder.path())?;
         let chain = laid.genesis.chain();
         Ok(Self {

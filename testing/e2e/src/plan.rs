@@ -54,15 +54,19 @@ impl Default for Plan {
 }
 
 impl Plan {
-    /// Four hosts that sprint for 40, 30, 20 and 10 % of one thread's time, in epochs of about ten seconds.
+    /// Four hosts that sprint for 40, 30, 20 and 10 % of one thread's time, in epochs of about thirteen seconds.
     pub fn racing() -> Self {
         let mut params = Preset::Local.params();
         params.blocks.target_ms = 250;
-        params.epochs.epoch_blocks = 44;
+        params.epochs.epoch_blocks = 52;
         params.epochs.sprint_blocks = 12;
         params.epochs.grace_blocks = 4;
-        params.epochs.verify_blocks = 12;
+        params.epochs.verify_blocks = 20;
         params.epochs.dealing_blocks = 12;
+        // Windows of some seconds: a node that was killed has to catch up within them.
+        params.sprint.verdict_blocks = 11;
+        params.sprint.judge_blocks = 3;
+        params.sprint.answer_blocks = 8;
         Self { params, sprint_shares: vec![40, 30, 20, 10], ..Self::default() }
     }
 }

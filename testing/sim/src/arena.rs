@@ -28,6 +28,8 @@ const BEACON: Domain = Domain::new("freeway simulation arena");
 
 /// Hosts of an arena.
 const MEMBERS: usize = 5;
+/// Accounts without hosts.
+const USERS: usize = 2;
 /// Nonces of a host in a race.
 pub const NONCES: u64 = 800;
 /// Who misbehaves, if somebody does.
@@ -48,6 +50,8 @@ pub struct Arena {
     validators: ValidatorSet,
     signers: Vec<Address>,
     hosts: Vec<Host>,
+    /// Owners of money without a host.
+    pub users: Vec<SecretKey>,
     waiting: Vec<Transaction>,
     charges: BTreeMap<Address, Charges>,
     /// Messages that no block took, with what they were refused for.
@@ -71,7 +75,7 @@ impl Arena {
     /// # Panics
     /// If the rules contradict themselves: a defect of the simulator.
     pub fn new(seed: u64, adversary: Option<Adversary>) -> Self {
-        let mut cast = Cast::new(&[(1_000, true); MEMBERS], 0, rules());
+        let mut cast = Cast::new(&[(1_000, true); MEMBERS], USERS, rules());
         cast.genesis.time_ms += seed;
         let chain = cast.genesis.chain();
         let (delta, validators) = open(&cast.genesis).expect("the simulator's genesis is sound");
@@ -91,15 +95,16 @@ impl Arena {
             validators,
             signers: Vec::new(),
             hosts: hosts.collect(),
+            users: cast.users.clone(),
             waiting: Vec::new(),
             charges: BTreeMap::new(),
             refused: Vec::new(),
         }
     }
 
-    /// The account of a host.
-    pub fn address(&self, host: usize) -> Address {
-        self.hosts[host].address
+    /// The latest height.
+    pub fn height(&self) -> Height {
+        self.height
     }
 
     /// The state after the latest block.
@@ -157,7 +162,21 @@ impl Arena {
         (self.height > Height::GENESIS).then(|| (self.height, Digest::of(BEACON, &parts)))
     }
 
-    fn block(&mut self) {
+    /// Asks something of the ledger on behalf of an account that has not yet asked for anything.
+    pub fn submit(&mut self, key: &SecretKey, messages: Vec<Message>) {
+        let chain = self.chain;
+        for (sequence, message) in (0..).zip(messages) {
+            let (signer, expiry) = (key.public(), self.height.plus(10));
+            let body = Body { chain, signer, on_behalf_of: None, sequence, expiry, message };
+            self.waiting.push(body.sign(key));
+        }
+    }
+
+    /// Adds a block.
+    ///
+    /// # Panics
+    /// If the rules fail: a defect of the ledger or of the host.
+    pub fn block(&mut self) {
         let info = BlockInfo {
             height: self.height.next(),
             proposer: self.validators.members()[0].address,

@@ -18,6 +18,9 @@ struct Options {
     /// Run this seed alone.
     #[arg(long)]
     seed: Option<u64>,
+    /// Runs in which hosts race.
+    #[arg(long)]
+    racing: bool,
     /// Print every event of the seed.
     #[arg(long)]
     trace: bool,
@@ -57,8 +60,9 @@ fn main() -> std::process::ExitCode {
         say(&if options.json { json() } else { report.text() });
         return std::process::ExitCode::SUCCESS;
     }
+    let plan_of = if options.racing { Plan::racing_seed } else { Plan::from_seed };
     if let Some(seed) = options.seed {
-        let plan = Plan::from_seed(seed);
+        let plan = plan_of(seed);
         say(&format!("{plan:#?}"));
         let mut world = World::new(plan);
         world.trace.live = options.trace;
@@ -71,7 +75,7 @@ fn main() -> std::process::ExitCode {
         return std::process::ExitCode::SUCCESS;
     }
     let step = (options.seeds / 20).max(1);
-    let (total, failures) = runner::run(options.first, options.seeds, options.jobs, |done| {
+    let (total, failures) = runner::run(plan_of, options.first, options.seeds, options.jobs, |done| {
         if done.is_multiple_of(step) {
             say(&format!("{done} of {} seeds, {:.0} s", options.seeds, started.elapsed().as_secs_f64()));
         }

@@ -1,10 +1,12 @@
 //! What will happen in a run, drawn from its seed before it begins.
 
+mod racing;
+
 use freeway_host::Adversary;
 use freeway_ledger::Params;
 
 use crate::adversaries::{churn, crasher, equivocator, garbage, partitioner, saboteur, skewer, wiper};
-use crate::cast::{params, race_params};
+use crate::cast::params;
 use crate::network::{Cut, Links};
 use crate::random::Random;
 use crate::wire::Kind;
@@ -92,6 +94,8 @@ pub struct Plan {
     pub hosts: Vec<HostPlan>,
     /// Whether a key must be made after the last fault.
     pub deals_after: bool,
+    /// What the command needs besides the seed to make this plan again.
+    pub flags: &'static str,
     /// How long after the last fault everybody must have reached the target, in simulated milliseconds.
     pub patience_ms: u64,
 }
@@ -112,6 +116,7 @@ impl Plan {
             workload_every_ms: 200,
             hosts: Vec::new(),
             deals_after: false,
+            flags: "",
             patience_ms: 60_000,
         }
     }
@@ -146,6 +151,7 @@ impl Plan {
             workload_every_ms: random.between(60, 400),
             hosts: Vec::new(),
             deals_after: false,
+            flags: "",
             patience_ms: 600_000,
         };
         if random.chance(500) {
@@ -176,29 +182,6 @@ impl Plan {
         plan.deals_after = random.chance(150);
         plan.faults.push((LAST_FAULT_MS + LONGEST_FAULT_MS, Fault::Calm));
         plan
-    }
-
-    /// A network on which nothing goes wrong, whose hosts race in epochs 1 to `races` with hardware of these
-    /// speeds. Genesis gives all the same weight.
-    pub fn racing(seed: u64, races: u64, speeds: &[u64]) -> Self {
-        let params = race_params();
-        let hosts = speeds.iter().map(|speed| HostPlan { speed: *speed, adversary: None }).collect();
-        Self {
-            weights: vec![(1_000, true); speeds.len()],
-            // The last race is settled, and the switch after it is done.
-            target: (races + 1) * params.epochs.epoch_blocks + 1,
-            params,
-            hosts,
-            workload_every_ms: 400,
-            ..Self::calm(seed, speeds.len(), 0)
-        }
-    }
-
-    /// The plan with an adversary in the place of node `node`.
-    #[must_use]
-    pub fn with_adversary(mut self, node: usize, adversary: Adversary) -> Self {
-        self.hosts[node].adversary = Some(adversary);
-        self
     }
 
     /// How many nodes there are.

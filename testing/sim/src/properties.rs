@@ -59,6 +59,7 @@ pub struct Properties {
     reports: Vec<Report>,
     convicted: BTreeSet<Address>,
     seen_events: BTreeSet<Height>,
+    news: Vec<Event>,
     /// What concerns the beacon.
     pub beacon: beacon::Beacon,
     /// What concerns races.
@@ -93,12 +94,18 @@ impl Properties {
             reports: Vec::new(),
             convicted: BTreeSet::new(),
             seen_events: BTreeSet::new(),
+            news: Vec::new(),
             beacon: beacon::Beacon::default(),
             races,
             evidence: 0,
             switches: 0,
             held: 0,
         }
+    }
+
+    /// What has happened since the last call in epochs, beacon and races.
+    pub fn news(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.news)
     }
 
     /// How many validators were convicted.
@@ -321,6 +328,8 @@ impl Properties {
             self.switches += events.iter().filter(|event| of_epochs(event, false)).count() as u64;
             self.held += events.iter().filter(|event| of_epochs(event, true)).count() as u64;
             self.beacon.count_failures(&events);
+            let told = |event: &&Event| !matches!(event, Event::Accounts(_) | Event::Hosts(_));
+            self.news.extend(events.iter().filter(told).cloned());
             self.races.committed(&state, height, &events)?;
         }
         Ok(())

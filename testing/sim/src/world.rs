@@ -387,19 +387,23 @@ impl World {
                 format!("{number}: at {height}/{round}, committed {}{votes}", node.committed)
             }
         };
-        self.nodes.iter().enumerate().map(position).collect::<Vec<_>>().join("; ")
+        let names = self.cast.members.iter().enumerate();
+        let names = names.map(|(number, member)| format!("{number} is {}", member.address().short()));
+        let positions = self.nodes.iter().enumerate().map(position);
+        positions.chain(names).collect::<Vec<_>>().join("; ")
     }
 
     /// Ends the run with everything that is needed to repeat it.
     fn fail(&self, violation: &Violation) -> ! {
         panic!(
-            "{}: {}\nat {} ms, {}\n{}\nseed {}; to repeat: cargo run --release -p freeway-sim -- --seed {} --trace",
+            "{}: {}\nat {} ms, {}\n{}\nseed {}; to repeat: cargo run --release -p freeway-sim -- {}--seed {} --trace",
             violation.property,
             violation.detail,
             self.now(),
             self.positions(),
             self.trace.tail(),
             self.plan.seed,
+            self.plan.flags,
             self.plan.seed,
         )
     }

@@ -3,8 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use freeway_host::Adversary;
-use freeway_primitives::Epoch;
+use freeway_ledger::hosts::{self, Profile};
+use freeway_ledger::{Message, Text, sprint};
+use freeway_primitives::{Address, Amount, Digest, Epoch, SecretKey};
+use freeway_proofs::sprint::{Commitment, DeviceCommitment};
 use freeway_sim::adversaries::sprint::{Scheme, Seen, all, fake};
+use freeway_sim::arena::{Arena, rules};
 use freeway_sim::measure::{SHARES, count, count_draws};
 use freeway_sim::{Plan, World};
 
@@ -86,4 +90,31 @@ fn draws_agree_with_theory() {
 fn counting_again_counts_the_same() {
     let counts = || format!("{:?}", count(&scheme("fake:1"), 10, 8));
     assert_eq!(counts(), counts());
+}
+
+/// Who could register after the seed is known could compute under many names and enter the best. So whoever
+/// registers in an epoch is not in its race, whatever it has computed.
+#[test]
+fn a_key_made_for_a_known_seed_is_not_in_the_race() {
+    let mut arena = Arena::new(1, None);
+    while arena.height().0 <= rules().epochs.epoch_blocks {
+        arena.block();
+    }
+    let key = arena.users[0].clone();
+    let profile = Profile {
+        consensus_key: SecretKey::from_seed([9; 32]).public(),
+        endpoints: Vec::new(),
+        region: Text::default(),
+        operator: Text::new("a new name").unwrap(),
+        hardware: Text::default(),
+    };
+    let device = DeviceCommitment { count: 1_000_000, root: Digest::ZERO };
+    arena.submit(&key, vec![
+        Message::Hosts(hosts::Message::Register { profile, collateral: Amount::fwy(1) }),
+        Message::Sprint(sprint::Message::Commit(Commitment { devices: vec![device] })),
+    ]);
+    arena.block();
+    let address = Address::of(&key.public());
+    assert!(hosts::HOSTS.get(arena.state(), &address).unwrap().is_some(), "it is registered");
+    assert_eq!(arena.refused, [(address, "too_new")]);
 }

@@ -6,8 +6,8 @@
 //! done differently. It first shows that without a cheat this gives exactly the library's traces. Then every cheat runs
 //! against honest traces. `docs/sprint-security.md` reports what came out.
 //!
-//! `--shape` takes `tiny`, `A4` (four layers of `A`), `A16`, `A`, or `all` (the default: all but `A`); it can be given
-//! several times.
+//! `--shape` takes `tiny`, `A4` (four layers of `A`), `A16`, `A`, `T16` (sixteen tokens, as `C` has them), or `all` (the
+//! default: `tiny`, `A4` and `A16`); it can be given several times.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program whose output is its purpose")]
 
@@ -91,6 +91,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
             "A4" => (layers(4)?, 12),
             "A16" => (layers(16)?, 4),
             "A" => (Shape::A, 2),
+            "T16" => (Shape::new(16, 256, 8, 1_024)?, 4),
             other => (other.parse()?, 64),
         };
         options.shapes.push((shape, nonces.unwrap_or(usual)));

@@ -172,9 +172,6 @@ impl Host {
 
     fn send_duties(&mut self, messages: Vec<Message>) {
         let Some(duties) = self.duties.as_ref().filter(|_| !messages.is_empty()) else { return };
-        if std::env::var("SIMDBG").is_ok() {
-            eprintln!("DBG {} h{} wants {:?} waiting {:?}: {:?}", self.address.short(), self.bridge.application().height(), messages.iter().map(|m| format!("{m:?}").chars().take(30).collect::<String>()).collect::<Vec<_>>(), duties.waiting(), self.mempool.local().iter().map(|p| format!("{} {:?}", p.transaction.body.sequence, p.transaction.body.message).chars().take(40).collect::<String>()).collect::<Vec<_>>());
-        }
         let sent = match duties.waiting() {
             Ok(true) => Ok(0),
             Ok(false) => duties.send(messages),

@@ -157,7 +157,6 @@ impl Races {
     pub(super) fn committed(&mut self, state: &dyn Reader, height: Height, events: &[Event]) -> Verdict {
         for event in events {
             let Event::Sprint(event) = event else { continue };
-            if std::env::var("SIMDBG").is_ok() { eprintln!("EVT h{height} {event:?}"); }
             let mut accuser = None;
             if let Race::Acquitted { host, position } = event {
                 let trial = readable(TRIALS.get(state, &(*host, *position)))?;

@@ -13,6 +13,9 @@ use crate::workload;
 /// After how long an owner tries again whose wish no node could take.
 const AGAIN_MS: u64 = 700;
 
+/// Blocks in which a node catches up that has started again.
+const CATCHING_UP: u64 = 8;
+
 impl World {
     /// Makes a fault happen.
     pub(super) fn fault(&mut self, fault: Fault) {
@@ -115,13 +118,14 @@ impl World {
             _ => 0..self.nodes.len(),
         };
         for node in nodes {
+            let starts = matches!(fault, Fault::Start(started) if *started == node);
+            let until = if self.nodes[node].process.is_none() && !starts { Epoch(u64::MAX) } else { until };
             self.properties.races.excuse(self.cast.members[node].address(), until);
         }
     }
 
-    /// The epoch that the network has come to.
+    /// The epoch that the network has come to once a node that starts now has caught up.
     fn epoch(&self) -> Epoch {
-        let tip = self.nodes.iter().map(|node| node.committed.0).max().unwrap_or_default();
-        Epoch(tip / self.plan.params.epochs.epoch_blocks)
+        Epoch((self.tip().0 + CATCHING_UP) / self.plan.params.epochs.epoch_blocks)
     }
 }

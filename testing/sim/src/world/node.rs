@@ -164,6 +164,9 @@ impl World {
             let id = self.properties.block(height);
             let short = id.map(|id| id.to_string()).unwrap_or_default();
             self.trace.note(self.now(), format_args!("{number} commits {height} {short}"));
+            for event in self.properties.news() {
+                self.trace.note(self.now(), format_args!("{event:?}"));
+            }
             self.nodes[number].committed = height;
         }
         self.route(number, life, outs);

@@ -131,14 +131,14 @@ async fn a_guarded_validator_follows_first_and_votes_then() {
         });
         first.map(|(_, certificate)| certificate.height)
     };
-    for _ in 0..600 {
+    for _ in 0..1_800 {
         assert!(tasks.iter().all(|task| !task.is_finished()), "a node stopped");
         if signs().is_some() {
             break;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let first = signs().expect("the guarded validator votes again within a minute");
+    let first = signs().expect("the guarded validator votes again within three minutes");
     assert!(first > Height(5), "it signed {first} before its guard could open");
     stop.send(true).unwrap();
     for task in tasks {

@@ -32,6 +32,11 @@ struct GossipLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct HostLabels {
+    what: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RequestLabels {
     method: &'static str,
     route: String,
@@ -80,6 +85,7 @@ pub struct Metrics {
     mempool_bytes: Gauge,
     peers: Gauge,
     gossip: Family<GossipLabels, Counter<u64, AtomicU64>>,
+    host: Family<HostLabels, Counter<f64, AtomicU64>>,
     flushed_height: Gauge,
     stored_height: Gauge,
     oldest_block: Gauge,
@@ -120,6 +126,7 @@ impl Metrics {
             mempool_bytes: Gauge::default(),
             peers: Gauge::default(),
             gossip: Family::default(),
+            host: Family::default(),
             flushed_height: Gauge::default(),
             stored_height: Gauge::default(),
             oldest_block: Gauge::default(),
@@ -159,6 +166,7 @@ impl Metrics {
         r.register_with_unit("mempool", "Waiting transactions", Unit::Bytes, self.mempool_bytes.clone());
         r.register("peers", "Connected peers of this network", self.peers.clone());
         r.register("gossip", "Totals of transaction gossip", self.gossip.clone());
+        r.register("host", "Totals of the host that sprints in this process", self.host.clone());
         r.register(
             "state_flushed_height",
             "Height up to which the state is on disk",
@@ -201,6 +209,14 @@ impl Metrics {
         let failed = block.receipts.len() as u64 - done;
         for (outcome, count) in [("done", done), ("failed", failed)] {
             self.transactions.get_or_create(&OutcomeLabels { outcome }).inc_by(count);
+        }
+    }
+
+    /// Takes in totals of the host that sprints in this process, by their names.
+    pub fn host(&self, totals: &[(&'static str, f64)]) {
+        for (what, total) in totals {
+            let counter = self.host.get_or_create(&HostLabels { what });
+            counter.inner().store(total.to_bits(), Ordering::Relaxed);
         }
     }
 

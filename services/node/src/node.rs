@@ -103,6 +103,8 @@ pub struct Access {
     pub duties: Duties,
     /// The network.
     pub chain: ChainId,
+    /// Where the host's totals are shown.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Runs a node until `stop` becomes true. `key` is the node's key; with a host in the configuration it signs
@@ -235,7 +237,10 @@ pub async fn run(
         wal: config.data.join("consensus.wal"),
         status_interval: STATUS_INTERVAL,
     };
-    let access = duties.map(|duties| Access { store: Arc::clone(&store), feed, duties, chain: chain_id });
+    let access = duties.map(|duties| {
+        let (store, metrics) = (Arc::clone(&store), Arc::clone(&metrics));
+        Access { store, feed, duties, chain: chain_id, metrics }
+    });
     let _ = ready.send(Ready { rpc: rpc_address, peer: gossip.local_id().to_string(), access });
     let (engine_stop, engine_stopped) = watch::channel(false);
     let consensus = engine::run(engine, chain, address, &key, chain_id, signing, engine_stopped);

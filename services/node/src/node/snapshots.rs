@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use freeway_ledger::epochs::Phase;
+use freeway_primitives::Height;
 use freeway_store::Store;
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -43,6 +44,10 @@ pub(super) async fn make(
         };
         // Once per due epoch, away from its busy beginning.
         if phase != Phase::Serve || last == Some(epoch) || !epoch.0.is_multiple_of(settings.every_epochs) {
+            continue;
+        }
+        // The state of genesis is of use to nobody: no block certifies it.
+        if store.flushed_height() == Height::GENESIS {
             continue;
         }
         last = Some(epoch);

@@ -134,6 +134,7 @@ async fn metrics_count_blocks_and_requests() {
     while !served.client.metrics().await.unwrap().contains("freeway_block_time_ms 1700000000000") {
         tokio::task::yield_now().await;
     }
+    served.context.metrics.host(&[("nonces", 7.0), ("cpu_seconds", 0.5)]);
     served.kit.commit_many(2);
     let text = loop {
         let text = served.client.metrics().await.unwrap();
@@ -152,6 +153,8 @@ async fn metrics_count_blocks_and_requests() {
         "freeway_finality_interval_seconds_count 1",
         "freeway_gossip_total{what=\"received\"} 0",
         "freeway_rpc_requests_total{method=\"GET\",route=\"/metrics\",status=\"200\"}",
+        "freeway_host_total{what=\"nonces\"} 7.0",
+        "freeway_host_total{what=\"cpu_seconds\"} 0.5",
         "freeway_resident_memory_bytes",
     ] {
         assert!(text.contains(line), "{line} in {text}");

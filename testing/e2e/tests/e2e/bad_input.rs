@@ -97,7 +97,7 @@ async fn bad_requests_get_their_status_and_the_node_lives() -> Result<()> {
     const SUBMIT: &str = "/v1/transactions";
 
     let nested = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-    let long = format!("{{\"transaction\":\"{}\"}}", "00".repeat(17 << 10));
+    let long = format!("{{\"transaction\":\"{}\"}}", "00".repeat(33 << 10));
     let cases: [(&str, &[u8], u16, &str); 12] = [
         (JSON, b"", 400, "bad_json"),
         (JSON, b"{", 400, "bad_json"),

@@ -15,7 +15,6 @@ async fn with_snapshot() -> Result<Network> {
     let network = Network::start(Plan::default()).await?;
     let client = network.client(0)?;
     // Snapshots are made once an epoch, and offered when the block after them is there.
-    wait::height(&client, 30, SOON).await?;
     wait::until(SOON, "a snapshot", || async {
         client.snapshots().await.map(|view| (!view.snapshots.is_empty()).then_some(()))
     })

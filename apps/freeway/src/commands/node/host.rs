@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use freeway_host::{Adversary, HostConfig, HostError, service};
+use freeway_host::{Adversary, HostConfig, HostError, Stats, service};
 use freeway_ledger::hosts::{self, HOSTS, Status};
 use freeway_ledger::{Fault, Message, Text};
 use freeway_node::Access;
@@ -45,7 +45,7 @@ impl Host {
 
     async fn sprint(&self, access: &Access, mut stop: watch::Receiver<bool>) {
         loop {
-            match service::run(self.config(), access.clone(), stop.clone()).await {
+            match self.once(access, stop.clone()).await {
                 Ok(()) => return,
                 Err(error) => failed(&error),
             }
@@ -53,6 +53,24 @@ impl Host {
                 () = raised(&mut stop) => return,
                 () = tokio::time::sleep(AGAIN) => {}
             }
+        }
+    }
+
+    /// Sprints until it fails or `stop` is raised; what it does is counted among the node's metrics.
+    async fn once(&self, access: &Access, stop: watch::Receiver<bool>) -> Result<(), HostError> {
+        let host = service::Host::start(self.config(), access.clone(), stop).await?;
+        let mut stats = host.stats();
+        let count = async {
+            loop {
+                access.metrics.host(&totals(&stats.borrow_and_update()));
+                if stats.changed().await.is_err() {
+                    return std::future::pending().await;
+                }
+            }
+        };
+        tokio::select! {
+            ended = host.join() => ended,
+            () = count => Ok(()),
         }
     }
 
@@ -111,6 +129,43 @@ fn announce_once(access: &Access, host: &Address, url: Text) -> Result<bool, Fau
     let profile = hosts::Profile { endpoints: vec![url], ..record.profile };
     access.duties.send_for(vec![Message::Hosts(hosts::Message::Update { profile })], ANNOUNCE_BLOCKS)?;
     Ok(true)
+}
+
+/// What a host has done, by the names that it has among the metrics.
+fn totals(stats: &Stats) -> [(&'static str, f64); 14] {
+    // Taken apart field by field, so that a new total cannot be forgotten here.
+    let Stats {
+        races,
+        nonces,
+        cpu_seconds,
+        unrecorded,
+        commitments,
+        verdicts,
+        revelations,
+        answers,
+        demands,
+        accusations,
+        judgements,
+        openings_served,
+        openings_refused,
+        unreachable,
+    } = *stats;
+    [
+        ("races", races as f64),
+        ("nonces", nonces as f64),
+        ("cpu_seconds", cpu_seconds),
+        ("unrecorded", unrecorded as f64),
+        ("commitments", commitments as f64),
+        ("verdicts", verdicts as f64),
+        ("revelations", revelations as f64),
+        ("answers", answers as f64),
+        ("demands", demands as f64),
+        ("accusations", accusations as f64),
+        ("judgements", judgements as f64),
+        ("openings_served", openings_served as f64),
+        ("openings_refused", openings_refused as f64),
+        ("unreachable", unreachable as f64),
+    ]
 }
 
 fn failed(error: &HostError) {

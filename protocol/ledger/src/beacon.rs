@@ -13,7 +13,7 @@ mod round;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use freeway_beacon::{Group, Value};
-use freeway_primitives::{BeaconRecord, Digest, Epoch, Height};
+use freeway_primitives::{Address, BeaconRecord, Digest, Epoch, Height};
 
 use crate::accounts::Scope;
 use crate::context::Context;
@@ -117,12 +117,12 @@ pub enum Event {
 /// Why a message about the making of a key is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, thiserror::Error)]
 pub enum Failure {
-    /// No key is being made.
-    #[error("no key is being made now; wait for the next dealing")]
-    NoDealing,
-    /// Another step is due.
-    #[error("this step of the dealing is not due: the stage is {stage}")]
-    NotDue {
+    /// No key is being made, or its making has not come so far.
+    #[error("this step of a dealing is not due yet; wait for its stage")]
+    TooEarly,
+    /// A later step is due.
+    #[error("the time for this step of the dealing is over: the stage is {stage}")]
+    TooLate {
         /// The stage.
         stage: Text,
     },
@@ -143,13 +143,13 @@ pub enum Failure {
 impl Failure {
     /// Whether the same message may be accepted by a later block.
     pub(crate) fn is_temporary(&self) -> bool {
-        matches!(self, Self::NotDue { .. })
+        matches!(self, Self::TooEarly)
     }
 
     pub(crate) fn code(&self) -> &'static str {
         match self {
-            Self::NoDealing => "no_dealing",
-            Self::NotDue { .. } => "not_due",
+            Self::TooEarly => "too_early",
+            Self::TooLate { .. } => "too_late",
             Self::NoSeat => "no_seat",
             Self::Repeated => "repeated",
             Self::Invalid { .. } => "invalid_dealing",
@@ -266,6 +266,19 @@ pub fn ready(state: &dyn Reader, epoch: Epoch) -> Result<bool, Fault> {
     Ok(NEXT.require(state)?.is_some_and(|group| group.epoch == epoch))
 }
 
+/// Forgets a group that was made for a switch which is held for another reason: set and group stay together.
+pub(crate) fn discard(context: &mut Context<'_, '_>) -> Result<(), Fault> {
+    if let Some(group) = NEXT.require(context.state)? {
+        round::forget(context, group.epoch, &holders(&group));
+        NEXT.set(context.state, &None);
+    }
+    Ok(())
+}
+
+fn holders(group: &Group) -> Vec<Address> {
+    group.seats.holders().iter().map(|holder| holder.address).collect()
+}
+
 /// Puts the group of `epoch` in force from the next height on. For the switch, which has seen that it is
 /// [`ready`].
 pub(crate) fn adopt(context: &mut Context<'_, '_>, epoch: Epoch) -> Result<(), Fault> {
@@ -279,8 +292,7 @@ pub(crate) fn adopt(context: &mut Context<'_, '_>, epoch: Epoch) -> Result<(), F
         && let Some((oldest, known)) = known.into_iter().next()
     {
         GROUPS.remove(context.state, &oldest);
-        let holders: Vec<_> = known.group.seats.holders().iter().map(|holder| holder.address).collect();
-        round::forget(context, oldest, &holders);
+        round::forget(context, oldest, &holders(&known.group));
     }
     Ok(())
 }

@@ -455,6 +455,7 @@ fn switch(context: &mut Context<'_, '_>) -> Result<(), Fault> {
             set
         }
         Err(reason) => {
+            beacon::discard(context)?;
             emit(context, Event::SwitchHeld { epoch, reason });
             VALIDATORS.require(context.state)?
         }

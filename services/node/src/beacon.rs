@@ -28,7 +28,7 @@ const SHARES: Domain = Domain::new("freeway 1 beacon shares");
 
 /// Shares are taken in for so many heights before and after the own one.
 const WINDOW: u64 = 8;
-/// A share that somebody waits for is sent again after so many blocks.
+/// What somebody waits for is sent again after so many blocks.
 const AGAIN: u64 = 2;
 
 /// What a validator says: its shares of the value of a height.
@@ -130,6 +130,9 @@ impl Keeper {
     /// # Errors
     /// [`Fault`] if the state cannot be read.
     pub fn committed(&self, state: &dyn Reader, height: Height, duties: &Duties) -> Result<(), Fault> {
+        if height.0.is_multiple_of(AGAIN) {
+            duties.tell_again();
+        }
         let awaited = awaited(state, height.next())?.filter(|of| *of <= height);
         for of in awaited.into_iter().chain([height]) {
             let due = self.inner().sent.get(&of).is_none_or(|last| last.plus(AGAIN) <= height);

@@ -134,6 +134,14 @@ impl Duties {
         Ok(sent)
     }
 
+    /// Tells the peers again what waits: who proposes next may have been down when it was told first.
+    pub(crate) fn tell_again(&self) {
+        let Inner { host, key, mempool, outbox, .. } = &*self.0;
+        for pending in mempool.of_key(host, &Address::of(&key.public())) {
+            let _ = outbox.try_send(Outgoing::Transaction(pending));
+        }
+    }
+
     /// Tells the peers this host's shares of a beacon value.
     pub(crate) fn tell_partials(&self, message: Vec<u8>) {
         let _ = self.0.outbox.try_send(Outgoing::Partials(message));

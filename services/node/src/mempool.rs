@@ -189,6 +189,8 @@ impl Mempool {
             // These may pass by the time it is this transaction's turn.
             Err(Rejection::SequenceAhead { got, next }) if got - next <= self.limits.sequence_gap => {}
             Err(Rejection::QuotaExceeded { period: "block", .. }) => {}
+            // Its sender is a block ahead of this node.
+            Err(rejection @ Rejection::NotDue(_)) if rejection.is_temporary() => {}
             verdict => verdict?,
         }
         let mut queues = self.queues();
@@ -271,6 +273,13 @@ impl Mempool {
             after += 1;
         }
         after
+    }
+
+    /// What waits of this key, in order.
+    pub fn of_key(&self, account: &Address, signer: &Address) -> Vec<Arc<Pending>> {
+        let queues = self.queues();
+        let queue = queues.by_key.get(&(*account, *signer));
+        queue.into_iter().flat_map(BTreeMap::values).map(|slot| Arc::clone(&slot.pending)).collect()
     }
 
     /// Removes transactions that were included or can no longer be.

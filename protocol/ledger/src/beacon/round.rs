@@ -207,14 +207,17 @@ fn invalid<T>(error: impl core::fmt::Display) -> Result<T, Error> {
 
 pub(super) fn apply(context: &mut Context<'_, '_>, message: &Message) -> Result<(), Error> {
     let (caller, height) = (context.caller, context.block.height);
-    let Some((dealing, stage)) = stage(context.state, height)? else { return fail(Failure::NoDealing) };
+    let Some((dealing, stage)) = stage(context.state, height)? else { return fail(Failure::TooEarly) };
     let (due, table, bytes) = match message {
         Message::Deal(bytes) => (Stage::Deal, DEALINGS, bytes),
         Message::Acknowledge(bytes) => (Stage::Acknowledge, ACKNOWLEDGEMENTS, bytes),
         Message::Close(bytes) => (Stage::Close, LOGS, bytes),
     };
-    if stage != due {
-        return fail(Failure::NotDue { stage: text(stage.name()) });
+    if stage < due {
+        return fail(Failure::TooEarly);
+    }
+    if stage > due {
+        return fail(Failure::TooLate { stage: text(stage.name()) });
     }
     if dealing.seats.holder(&caller).is_none() {
         return fail(Failure::NoSeat);

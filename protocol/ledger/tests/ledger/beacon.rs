@@ -178,7 +178,7 @@ fn steps_are_taken_once_in_time_and_by_holders_only() {
     let made = |chain: &Chain, i: u8| duty(chain, i).unwrap();
     assert_eq!(stage(&chain), None);
     let idle = send(&chain, 0, beacon::Message::Acknowledge(vec![1]));
-    assert_eq!(chain.rejects(&idle).code(), "no_dealing");
+    assert_eq!(chain.rejects(&idle).code(), "too_early");
     while stage(&chain) != Some(Stage::Deal) {
         chain.block(&[]);
     }
@@ -190,14 +190,14 @@ fn steps_are_taken_once_in_time_and_by_holders_only() {
     let rubbish = send(&chain, 1, beacon::Message::Deal(vec![7; 300]));
     assert_eq!(chain.rejects(&rubbish).code(), "invalid_dealing");
     let early = send(&chain, 1, beacon::Message::Acknowledge(Acks::decode(&[0; 128]).unwrap().encode()));
-    assert_eq!(chain.rejects(&early).code(), "not_due");
+    assert_eq!(chain.rejects(&early).code(), "too_early");
     let stranger = chain.tx(&user(0), Message::Beacon(made(&chain, 1)));
     assert_eq!(chain.rejects(&stranger).code(), "no_seat");
     let late = made(&chain, 2);
     while stage(&chain) == Some(Stage::Deal) {
         chain.block(&[]);
     }
-    assert_eq!(chain.rejects(&send(&chain, 2, late)).code(), "not_due");
+    assert_eq!(chain.rejects(&send(&chain, 2, late)).code(), "too_late");
     while stage(&chain) != Some(Stage::Close) {
         chain.block(&[]);
     }

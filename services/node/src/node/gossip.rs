@@ -1,10 +1,12 @@
 //! Between this node's own messages and the gossip network.
 //!
-//! A message is a byte that says what it is, and the thing itself: a batch of transactions, or one validator's
-//! shares of a beacon value.
+//! A message is a byte that says what it is, eight that tell it from earlier ones (the network delivers equal bytes
+//! once, and some things have to be said again), and the thing itself: a batch of transactions, or one
+//! validator's shares of a beacon value.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use freeway_network::{DEFAULT_MAX_MESSAGE_BYTES, Handle, Incoming, Misbehaviour, PublishError, Verdict};
 use tokio::sync::{mpsc, watch};
@@ -21,11 +23,15 @@ const MAX_BATCH_BYTES: usize = DEFAULT_MAX_MESSAGE_BYTES - (16 << 10);
 /// Transactions in a message.
 const MAX_BATCH: usize = 1_024;
 
-const _: () = assert!(MAX_BATCH * 4 + MAX_BATCH_BYTES + 5 <= DEFAULT_MAX_MESSAGE_BYTES);
+const _: () = assert!(MAX_BATCH * 4 + MAX_BATCH_BYTES + 4 + HEAD <= DEFAULT_MAX_MESSAGE_BYTES);
 
 /// What a message is, by its first byte.
 const TRANSACTIONS: u8 = 0;
 const PARTIALS: u8 = 1;
+/// When this process began, in nanoseconds since 1970.
+static BEGAN: OnceLock<u64> = OnceLock::new();
+/// Bytes before the thing itself.
+const HEAD: usize = 9;
 
 /// Sends what the own clients submitted and what the own host has to say.
 pub(super) async fn send(
@@ -44,7 +50,7 @@ pub(super) async fn send(
                 next = outbox.recv() => match next {
                     Some(Outgoing::Transaction(pending)) => pending,
                     Some(Outgoing::Partials(message)) => {
-                        publish(&network, tagged(PARTIALS, message), &mut tick, &ended).await;
+                        publish(&network, tagged(PARTIALS, &message), &mut tick, &ended).await;
                         continue;
                     }
                     None => return,
@@ -59,7 +65,7 @@ pub(super) async fn send(
             let next = match next {
                 Outgoing::Transaction(next) => next,
                 Outgoing::Partials(message) => {
-                    publish(&network, tagged(PARTIALS, message), &mut tick, &ended).await;
+                    publish(&network, tagged(PARTIALS, &message), &mut tick, &ended).await;
                     continue;
                 }
             };
@@ -70,12 +76,22 @@ pub(super) async fn send(
             bytes += next.bytes.len();
             batch.push(next);
         }
-        publish(&network, tagged(TRANSACTIONS, encode_batch(&batch)), &mut tick, &ended).await;
+        publish(&network, tagged(TRANSACTIONS, &encode_batch(&batch)), &mut tick, &ended).await;
     }
 }
 
-fn tagged(tag: u8, mut message: Vec<u8>) -> Vec<u8> {
-    message.insert(0, tag);
+/// A message, unlike any before it.
+fn tagged(tag: u8, thing: &[u8]) -> Vec<u8> {
+    static SAID: AtomicU64 = AtomicU64::new(0);
+    // Two runs of a process within the network's memory of messages are told apart by the clock.
+    let began = *BEGAN.get_or_init(|| {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64)
+    });
+    let number = began.wrapping_add(SAID.fetch_add(1, Ordering::Relaxed));
+    let mut message = Vec::with_capacity(HEAD + thing.len());
+    message.push(tag);
+    message.extend(number.to_le_bytes());
+    message.extend(thing);
     message
 }
 
@@ -103,9 +119,9 @@ async fn publish(
 
 /// Judges a message by what it is.
 fn judge(message: &[u8], submitter: &Submitter, beacon: &Keeper) -> Result<bool, BadGossip> {
-    match message.split_first() {
-        Some((&TRANSACTIONS, batch)) => submitter.receive(batch),
-        Some((&PARTIALS, partials)) => beacon.receive(&submitter.store().view(), partials),
+    match message.split_at_checked(HEAD) {
+        Some(([TRANSACTIONS, ..], batch)) => submitter.receive(batch),
+        Some(([PARTIALS, ..], partials)) => beacon.receive(&submitter.store().view(), partials),
         _ => Err(BadGossip("neither transactions nor shares of a beacon value".into())),
     }
 }

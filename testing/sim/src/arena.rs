@@ -162,14 +162,13 @@ impl Arena {
         (self.height > Height::GENESIS).then(|| (self.height, Digest::of(BEACON, &parts)))
     }
 
-    /// Asks something of the ledger on behalf of an account that has not yet asked for anything.
-    pub fn submit(&mut self, key: &SecretKey, messages: Vec<Message>) {
-        let chain = self.chain;
-        for (sequence, message) in (0..).zip(messages) {
-            let (signer, expiry) = (key.public(), self.height.plus(10));
-            let body = Body { chain, signer, on_behalf_of: None, sequence, expiry, message };
-            self.waiting.push(body.sign(key));
-        }
+    /// Asks something of the ledger for the account of `key`: at most once a block.
+    pub fn submit(&mut self, key: &SecretKey, message: Message) {
+        let (chain, signer, expiry) = (self.chain, key.public(), self.height.plus(10));
+        let account = Address::of(&signer);
+        let next = accounts::next_sequence(&self.state, &account, &account).ok().flatten();
+        let sequence = next.unwrap_or_default();
+        self.waiting.push(Body { chain, signer, on_behalf_of: None, sequence, expiry, message }.sign(key));
     }
 
     /// Adds a block.

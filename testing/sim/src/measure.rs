@@ -65,7 +65,7 @@ pub fn count(scheme: &Scheme, races: u64, seed: u64) -> Row {
         for number in 1..=scheme.races.max(scheme.from) {
             let (race, honest_harmed) = arena.race();
             harmed += honest_harmed as u64;
-            if number >= scheme.from && done < races {
+            if number >= scheme.from && done < races && (scheme.occasion)(&race) {
                 done += 1;
                 noticed += u64::from((scheme.noticed)(&race));
                 weight += race.weight;
@@ -126,8 +126,7 @@ pub fn count_draws(fakes_per_million: u64, draws: u64, seed: u64) -> DrawRow {
     let members: Vec<Address> = (0..40).map(address).collect();
     let host = address(200);
     let lottery = Lottery::new((0..members.len() as u64).map(|rank| 1_000 / (rank + 3)));
-    let commitment =
-        Commitment { devices: vec![DeviceCommitment { count: LEAVES, root: Digest::ZERO }] };
+    let commitment = Commitment { devices: vec![DeviceCommitment { count: LEAVES, root: Digest::ZERO }] };
     let mut hits = 0;
     for draw in 0..draws {
         let challenge = Digest::of(DRAWS, &[seed.to_le_bytes(), draw.to_le_bytes()].concat());

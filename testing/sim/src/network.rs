@@ -68,7 +68,14 @@ impl Network {
     pub fn new(nodes: usize, links: Links, mut random: Random) -> Self {
         let mut base = || random.between(links.delay_ms.0, links.delay_ms.1);
         let base_ms = (0..nodes).map(|_| (0..nodes).map(|_| base()).collect()).collect();
-        Self { links, base_ms, cuts: BTreeMap::new(), muted: BTreeSet::new(), random, traffic: BTreeMap::new() }
+        Self {
+            links,
+            base_ms,
+            cuts: BTreeMap::new(),
+            muted: BTreeSet::new(),
+            random,
+            traffic: BTreeMap::new(),
+        }
     }
 
     /// Adds a cut under a number.
@@ -117,7 +124,8 @@ impl Network {
         let traffic = self.traffic.entry(wire.kind).or_default();
         traffic.sent += 1;
         traffic.sent_bytes += wire.bytes.len() as u64;
-        if !self.connected(from, to) || self.muted.contains(&wire.kind) || self.random.chance(self.links.loss) {
+        if !self.connected(from, to) || self.muted.contains(&wire.kind) || self.random.chance(self.links.loss)
+        {
             return Vec::new();
         }
         let copies = 1 + usize::from(self.random.chance(self.links.duplicates));

@@ -192,7 +192,7 @@ impl Process {
     ///
     /// # Errors
     /// [`Fatal`] if the store or the chain cannot be opened.
-    pub fn start(start: Start<'_>) -> Result<Self, (Fatal, Files)> {
+    pub fn start(start: Start<'_>) -> Result<Self, Box<(Fatal, Files)>> {
         let chain = start.genesis.chain();
         let (clock, skew) = (Arc::clone(&start.clock), Arc::clone(&start.skew_ms));
         let own_clock =
@@ -225,7 +225,7 @@ impl Process {
         };
         let bridge = match open() {
             Ok(bridge) => bridge,
-            Err(fatal) => return Err((fatal, start.files)),
+            Err(fatal) => return Err(Box::new((fatal, start.files))),
         };
         let state = bridge.application().store().view();
         let restored: Vec<Vec<u8>> = start.journal.to_vec();

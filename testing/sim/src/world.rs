@@ -4,7 +4,7 @@ mod faults;
 mod node;
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -31,6 +31,10 @@ use node::Node;
 const OUTSIDER_MS: u64 = 60_000;
 /// One in so many runs ends with executing its chain once more.
 const REPLAYED: u64 = 4;
+/// Gossip that is so old is offered to nobody any more, as in the real network.
+const GOSSIP_KEPT_MS: u64 = 3_000;
+/// How often peers offer what they have heard.
+const HEARTBEAT_MS: u64 = 1_000;
 /// Messages that a historian keeps.
 const MAX_HISTORY: usize = 50_000;
 
@@ -158,6 +162,8 @@ pub struct World {
     client: Random,
     outsider: Option<Outsider>,
     history: Vec<Wire>,
+    /// The latest gossip that is not of the engine's, with its time and origin.
+    gossip: VecDeque<(u64, usize, Wire)>,
     hand: Option<Hand>,
     properties: Properties,
     promises: Vec<Promise>,
@@ -206,6 +212,7 @@ impl World {
             random,
             outsider,
             history: Vec::new(),
+            gossip: VecDeque::new(),
             hand,
             properties,
             promises: Vec::new(),
@@ -487,6 +494,23 @@ impl World {
         }
         for to in 0..self.nodes.len() {
             self.send(from, to, wire);
+        }
+        if matches!(wire.kind, Kind::Transactions | Kind::Partials) {
+            let now = self.now();
+            self.gossip.retain(|(at, ..)| at + GOSSIP_KEPT_MS > now);
+            self.gossip.push_back((now, from, wire.clone()));
+        }
+    }
+
+    /// A node that has just started is offered what its peers have heard in the last seconds.
+    fn offer_gossip(&mut self, to: usize) {
+        let now = self.now();
+        let after = self.random.between(1, HEARTBEAT_MS);
+        for (at, from, wire) in self.gossip.clone() {
+            let connected = from != to && self.network.connected(from, to);
+            if at + GOSSIP_KEPT_MS > now && connected && self.nodes[from].process.is_some() {
+                self.push(now + after, Event::Deliver { from, to, wire });
+            }
         }
     }
 

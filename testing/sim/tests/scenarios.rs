@@ -7,6 +7,7 @@ use freeway_primitives::{Canonical, Height};
 use freeway_sim::adversaries::churn::Wish;
 use freeway_sim::adversaries::equivocator::{Betrayal, Traitor};
 use freeway_sim::plan::Sabotage;
+use freeway_sim::wire::Kind;
 use freeway_sim::{Fault, Plan, World};
 
 fn calm(validators: usize) -> World {
@@ -76,19 +77,59 @@ fn a_wiped_validator_does_not_contradict_its_earlier_life() {
 
 #[test]
 fn more_than_a_third_leaves_the_switch_is_held_and_the_chain_goes_on() {
-    let mut plan = Plan::calm(3, 5, 6);
-    plan.params = freeway_sim::cast::params(10);
-    let mut world = World::new(plan);
-    assert!(all_reach(&mut world, Height(2), 20_000));
-    for node in [1, 2] {
-        world.inject(Fault::Ask(node, Wish::Leave));
+    // Before the plan of the next set, which then is none; and after it, when its key is being dealt.
+    for leave_at in [3, 10] {
+        let mut plan = Plan::calm(3, 5, 6);
+        plan.params = freeway_sim::cast::params(18);
+        let mut world = World::new(plan);
+        assert!(all_reach(&mut world, Height(leave_at), 20_000));
+        for node in [1, 2] {
+            world.inject(Fault::Ask(node, Wish::Leave));
+        }
+        assert!(all_reach(&mut world, Height(20), 60_000), "the chain goes on: {}", world.positions());
+        assert_eq!((world.properties().held, world.properties().switches), (1, 0), "left at {leave_at}");
+        assert_eq!(HeldReason::TooMuchLost.name(), "too_much_lost");
+        let validators = |world: &World| world.process(0).unwrap().bridge().plan().validators.members().len();
+        assert_eq!(validators(&world), 5, "the old set stays for an epoch");
+        assert!(!world.properties().beacon.in_force, "and no group comes without its validators");
+        assert!(all_reach(&mut world, Height(39), 60_000), "and goes on: {}", world.positions());
+        assert_eq!(world.properties().switches, 1, "then the loss stands");
+        assert_eq!(validators(&world), 3);
+        assert!(world.properties().beacon.in_force && world.properties().beacon.latest >= Height(37));
     }
-    assert!(all_reach(&mut world, Height(12), 60_000), "the chain goes on: {}", world.positions());
-    assert_eq!(world.properties().held, 1, "the switch at height 10 was held");
-    assert_eq!(HeldReason::TooMuchLost.name(), "too_much_lost");
-    let validators = |world: &World| world.process(0).unwrap().bridge().plan().validators.members().len();
-    assert_eq!(validators(&world), 5, "the old set stays for an epoch");
-    assert!(all_reach(&mut world, Height(23), 60_000), "and goes on: {}", world.positions());
+}
+
+/// While the first key is made, and while blocks record its values.
+#[test]
+fn a_third_is_gone_and_values_go_on() {
+    let mut plan = Plan::calm(4, 7, 6);
+    plan.params.beacon.seats = 14;
+    let mut world = World::new(plan);
+    assert!(all_reach(&mut world, Height(3), 20_000));
+    world.inject(Fault::Crash(2));
+    world.inject(Fault::Crash(4));
+    let reached = |world: &mut World, height| {
+        let until = world.now() + 120_000;
+        world.run_until(until, |world| world.tip() >= height)
+    };
+    assert!(reached(&mut world, Height(33)), "{}", world.positions());
+    let properties = world.properties();
+    assert_eq!((properties.switches, properties.held, properties.beacon.made), (2, 0, 2));
+    assert!(properties.beacon.latest >= Height(31) && properties.beacon.count() >= 15);
+}
+
+/// Values are not needed to make blocks or keys; and where there is no majority of the seats, there are none.
+#[test]
+fn without_shares_there_are_no_values_and_the_chain_goes_on() {
+    let mut plan = Plan::calm(6, 4, 6);
+    plan.deals_after = true;
+    let mut world = World::new(plan);
+    world.inject(Fault::Mute(Kind::Partials));
+    assert!(all_reach(&mut world, Height(20), 60_000), "{}", world.positions());
+    assert_eq!((world.properties().switches, world.properties().beacon.count()), (1, 0));
+    world.inject(Fault::Unmute(Kind::Partials));
+    world.run();
+    assert!(world.properties().beacon.count() > 0);
 }
 
 #[test]

@@ -58,6 +58,8 @@ pub struct Scheme {
     pub from: u64,
     /// Races after which everything that it does has happened.
     pub races: u64,
+    /// Whether a race gave it an occasion: who checks nobody can do nothing wrong in that.
+    pub occasion: fn(&Seen) -> bool,
     /// Whether a race shows that it was noticed.
     pub noticed: fn(&Seen) -> bool,
     /// How often it should be, under rules, for so many nonces.
@@ -91,6 +93,15 @@ pub fn found(wrong: f64, rules: &Params) -> f64 {
 
 fn always(_: Adversary, _: &Params, _: u64) -> f64 {
     1.0
+}
+
+fn any(_: &Seen) -> bool {
+    true
+}
+
+/// It sits in somebody's committee.
+fn checks_somebody(seen: &Seen) -> bool {
+    seen.result.owed > 0
 }
 
 fn convicted(seen: &Seen) -> bool {

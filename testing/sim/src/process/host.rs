@@ -116,7 +116,9 @@ impl Host {
         while self.fatal.is_none() {
             let Some(role) = &mut self.role else { return };
             let actions = role.core.step(&state, state.height());
-            let Some(actions) = self.settle(actions.map_err(|fault| Fatal(fault.to_string()))) else { return };
+            let Some(actions) = self.settle(actions.map_err(|fault| Fatal(fault.to_string()))) else {
+                return;
+            };
             let (mut messages, mut ended) = (Vec::new(), false);
             for action in actions {
                 match action {
@@ -191,7 +193,8 @@ impl Host {
             for bytes in &block.transactions {
                 let Ok(transaction) = Transaction::parse(bytes, &block.header.chain) else { continue };
                 let sender = transaction.body.account();
-                if let Message::Sprint(sprint::Message::Answer { member, openings }) = transaction.body.message
+                if let Message::Sprint(sprint::Message::Answer { member, openings }) =
+                    transaction.body.message
                     && member == self.address
                 {
                     role.core.published(race.epoch, sender, &openings);
@@ -219,9 +222,9 @@ impl Host {
             return;
         };
         role.questions.remove(&number);
-        let shown = answer.map_err(Unreachable).and_then(|bytes| {
-            SignedOpenings::decode(&bytes).map_err(|error| Unreachable(error.to_string()))
-        });
+        let shown = answer
+            .map_err(Unreachable)
+            .and_then(|bytes| SignedOpenings::decode(&bytes).map_err(|error| Unreachable(error.to_string())));
         role.core.opened(question.epoch, question.host, shown);
         self.step_host();
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use freeway_beacon::Value;
-use freeway_ledger::beacon::{self, GROUPS, KnownGroup};
+use freeway_ledger::beacon::{self, ACKNOWLEDGEMENTS, DEALINGS, GROUPS, KnownGroup, LOGS};
 use freeway_ledger::epochs::{self, VALIDATORS};
 use freeway_ledger::{Event, Fault, Reader};
 use freeway_primitives::{Block, ChainId, Digest, Epoch, Height, ValidatorSet};
@@ -67,7 +67,8 @@ impl Beacon {
             let found = readable(beacon::value(state, record.height))?;
             let expected = Value(record.signature).randomness();
             if found != Some(expected) {
-                let detail = format!("block {height} records {expected} of {}, in state {found:?}", record.height);
+                let detail =
+                    format!("block {height} records {expected} of {}, in state {found:?}", record.height);
                 return violated("one value", detail);
             }
         }
@@ -77,16 +78,17 @@ impl Beacon {
                     self.dealings.insert(*epoch, height);
                 }
                 Event::Beacon(beacon::Event::GroupFormed { epoch, .. }) => {
-                    if self.made_by < self.dealings.get(epoch).copied().unwrap_or_default() {
-                        self.made += 1;
-                        self.made_by = self.dealings[epoch];
-                    }
+                    let begun = self.dealings.get(epoch).copied().unwrap_or_default();
+                    self.made += u64::from(begun > self.made_by);
+                    self.made_by = self.made_by.max(begun);
                 }
                 Event::Epochs(epochs::Event::Switched { epoch, .. }) => {
                     self.switched(state, height, *epoch)?;
+                    Self::nothing_left_behind(state, height)?;
                 }
                 Event::Epochs(epochs::Event::SwitchHeld { epoch, .. }) => {
                     Self::held(state, height, *epoch, validators)?;
+                    Self::nothing_left_behind(state, height)?;
                 }
                 _ => {}
             }
@@ -133,7 +135,8 @@ impl Beacon {
         let seats = u128::from(known.group.seats.total());
         // Who had a whole seat's share of the planned set, of which at most a third has left since.
         let large = |power: u64| u128::from(power) * seats * 2 >= total * 3;
-        let left_out = set.members().iter().find(|member| large(member.power) && !known.group.has(&member.address));
+        let left_out =
+            set.members().iter().find(|member| large(member.power) && !known.group.has(&member.address));
         if let Some(member) = left_out {
             return violated("together", format!("{} of epoch {epoch} has no seat", member.address));
         }
@@ -152,7 +155,23 @@ impl Beacon {
         }
         let after = readable(VALIDATORS.require(state))?;
         if before.is_some_and(|before| *before != after) {
-            return violated("together", format!("the switch at {height} was held, and the validators changed"));
+            return violated(
+                "together",
+                format!("the switch at {height} was held, and the validators changed"),
+            );
+        }
+        Ok(())
+    }
+
+    /// After a switch, what was dealt is kept for the groups that are kept, and for nothing else.
+    fn nothing_left_behind(state: &dyn Reader, height: Height) -> Verdict {
+        for table in [DEALINGS, ACKNOWLEDGEMENTS, LOGS] {
+            for ((epoch, dealer), _) in readable(table.page(state, None, usize::MAX))? {
+                if readable(GROUPS.get(state, &epoch))?.is_none() {
+                    let detail = format!("after {height}, of {dealer} for epoch {epoch}");
+                    return violated("nothing is left behind", detail);
+                }
+            }
         }
         Ok(())
     }

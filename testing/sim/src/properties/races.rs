@@ -174,17 +174,13 @@ impl Races {
                     }
                 }
                 Race::Demanded { leaves, .. } => self.demands += u64::from(*leaves),
-                Race::Convicted { host, position, .. } => {
-                    if self.is_honest(host) {
-                        let detail = format!("{host} was convicted for {position:?} at {height}");
-                        return violated("the honest are not convicted", detail);
-                    }
+                Race::Convicted { host, position, .. } if self.is_honest(host) => {
+                    let detail = format!("{host} was convicted for {position:?} at {height}");
+                    return violated("the honest are not convicted", detail);
                 }
-                Race::FalseVerdict { member, host } => {
-                    if self.is_honest(member) {
-                        let detail = format!("{member} is said to have judged {host} falsely at {height}");
-                        return violated("the honest are not convicted", detail);
-                    }
+                Race::FalseVerdict { member, host } if self.is_honest(member) => {
+                    let detail = format!("{member} is said to have judged {host} falsely at {height}");
+                    return violated("the honest are not convicted", detail);
                 }
                 Race::Voided { host, reason } => self.voided(state, height, host, *reason)?,
                 Race::RaceSettled { epoch, .. } => self.settled_at(state, height, *epoch)?,
@@ -258,7 +254,8 @@ impl Races {
         let mean = worth.iter().map(|(_, worth)| worth).sum::<f64>() / worth.len().max(1) as f64;
         for (host, worth) in &worth {
             if (worth / mean - 1.0).abs() > TOLERANCE {
-                let detail = format!("{host} proved {worth:.3} for each nonce a second, the mean is {mean:.3}");
+                let detail =
+                    format!("{host} proved {worth:.3} for each nonce a second, the mean is {mean:.3}");
                 return violated("weight is speed", detail);
             }
         }

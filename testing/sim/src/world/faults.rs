@@ -33,6 +33,7 @@ impl World {
                     self.nodes[node].disk.heal();
                 }
                 self.start(node);
+                self.offer_gossip(node);
                 if self.plan.historian && self.nodes[node].forgetful {
                     self.tell_history(node);
                 }

@@ -92,7 +92,8 @@ impl World {
                 }
                 self.settle(number);
             }
-            Err((fatal, files)) => {
+            Err(failed) => {
+                let (fatal, files) = *failed;
                 node.files = files;
                 self.trace.note(now, format_args!("{number} cannot start: {fatal}"));
                 let verdict =

@@ -3,7 +3,7 @@
 use freeway_host::Adversary;
 use freeway_ledger::sprint::Params;
 
-use super::{Scheme, convicted, found, pays_if_convicted};
+use super::{Scheme, any, convicted, found, pays_if_convicted};
 
 /// What must come of it: whoever draws a made-up leaf recomputes it, and then all do.
 pub fn scheme(adversary: Adversary) -> Scheme {
@@ -11,6 +11,7 @@ pub fn scheme(adversary: Adversary) -> Scheme {
         adversary,
         from: 1,
         races: 2,
+        occasion: any,
         noticed: convicted,
         theory,
         law: |races| races.iter().try_for_each(pays_if_convicted),

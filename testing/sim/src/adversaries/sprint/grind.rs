@@ -2,7 +2,7 @@
 
 use freeway_host::Adversary;
 
-use super::{Scheme, convicted, found, pays_if_convicted};
+use super::{Scheme, any, convicted, found, pays_if_convicted};
 
 /// The share that it makes up.
 const SHARE: f64 = 0.05;
@@ -13,6 +13,7 @@ pub fn scheme() -> Scheme {
         adversary: Adversary::Grind,
         from: 1,
         races: 2,
+        occasion: any,
         noticed: convicted,
         theory: |_, rules, _| found(SHARE, rules),
         law: |races| races.iter().try_for_each(pays_if_convicted),

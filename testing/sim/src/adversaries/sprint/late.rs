@@ -2,7 +2,7 @@
 
 use freeway_host::Adversary;
 
-use super::{Scheme, always, ensure};
+use super::{Scheme, always, any, ensure};
 
 /// What must come of it: no block takes its messages. It is not in the race, and its duties are not done.
 pub fn scheme() -> Scheme {
@@ -10,6 +10,7 @@ pub fn scheme() -> Scheme {
         adversary: Adversary::Late,
         from: 1,
         races: 1,
+        occasion: any,
         noticed: |seen| seen.result.count == 0,
         theory: always,
         law: |races| {

@@ -2,7 +2,7 @@
 
 use freeway_host::Adversary;
 
-use super::{Scheme, ensure};
+use super::{Scheme, any, ensure};
 
 /// The share of its rented hardware that it owns, and what rounding may add.
 const OWN: f64 = 0.1;
@@ -15,6 +15,7 @@ pub fn scheme() -> Scheme {
         adversary: Adversary::Rent,
         from: 1,
         races: 4,
+        occasion: any,
         noticed: |seen| seen.charges.convictions > 0 || seen.result.void.is_some(),
         theory: |_, _, _| 0.0,
         law: |races| {

@@ -2,7 +2,7 @@
 
 use freeway_host::Adversary;
 
-use super::{Scheme, always, convicted, ensure, pays_if_convicted};
+use super::{Scheme, always, any, convicted, ensure, pays_if_convicted};
 
 /// What must come of it: another seed makes every one of its leaves wrong.
 pub fn scheme() -> Scheme {
@@ -10,6 +10,7 @@ pub fn scheme() -> Scheme {
         adversary: Adversary::Replay,
         from: 2,
         races: 2,
+        occasion: any,
         noticed: convicted,
         theory: always,
         law: |races| {

@@ -2,7 +2,7 @@
 
 use freeway_host::Adversary;
 
-use super::{Scheme, always, ensure};
+use super::{Scheme, always, any, ensure};
 
 /// What must come of it: what is demanded and not shown is withheld, and its race counts for nothing. That is no
 /// proof of fraud: it costs the weight, and no money.
@@ -11,6 +11,7 @@ pub fn scheme() -> Scheme {
         adversary: Adversary::Withhold,
         from: 1,
         races: 1,
+        occasion: any,
         noticed: |seen| seen.result.void.is_some(),
         theory: always,
         law: |races| {

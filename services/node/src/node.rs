@@ -33,6 +33,8 @@ use crate::submit::Submitter;
 const GOSSIP: Domain = Domain::new("freeway 1 gossip transport key");
 /// How often validators tell each other their height: bounds how late a restarted node notices that it lags.
 const STATUS_INTERVAL: Duration = Duration::from_secs(2);
+/// After so many blocks a transaction that still waits is told to peers again.
+const TELL_AGAIN_BLOCKS: u64 = 8;
 /// Exists while this node's key may have signed what the node no longer knows.
 const WATCHING: &str = "watching";
 
@@ -191,7 +193,7 @@ pub async fn run(
     let snapshots_folder = config.data.join("snapshots");
     let context = rpc::Context {
         store: Arc::clone(&store),
-        submitter,
+        submitter: submitter.clone(),
         feed: feed.clone(),
         genesis: Arc::new(genesis),
         chain: chain_id,
@@ -222,6 +224,7 @@ pub async fn run(
         };
         parts.spawn(snapshots::make(settings, Arc::clone(&store), feed.clone(), ended.clone()));
     }
+    parts.spawn(tell_again(submitter.clone(), feed.clone(), ended.clone()));
     parts.spawn(forget_watching(config.data.join(WATCHING), guard.clone(), feed.clone(), ended.clone()));
     if let Some(duties) = &duties {
         let (store, duties) = (Arc::clone(&store), duties.clone());
@@ -312,6 +315,23 @@ fn signing_guard(config: &NodeConfig) -> Result<SigningGuard, RunError> {
         return Ok(SigningGuard::closed());
     }
     Ok(SigningGuard::open())
+}
+
+/// Every few blocks: what still waits is told to peers again.
+async fn tell_again(submitter: Submitter, feed: crate::Feed, mut ended: watch::Receiver<bool>) {
+    let mut tip = feed.tip();
+    let mut next = tip.borrow().height.plus(TELL_AGAIN_BLOCKS);
+    loop {
+        tokio::select! {
+            () = raised(&mut ended) => return,
+            changed = tip.changed() => if changed.is_err() { return },
+        }
+        let height = tip.borrow_and_update().height;
+        if height >= next {
+            next = height.plus(TELL_AGAIN_BLOCKS);
+            submitter.tell_again();
+        }
+    }
 }
 
 /// After every commit: this host's shares of the beacon's value, and its part in the making of the next key.

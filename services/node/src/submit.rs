@@ -12,6 +12,8 @@ use crate::feed::Feed;
 use crate::mempool::journal::{Journal, JournalError};
 use crate::mempool::{InsertError, Mempool, Pending};
 
+/// The most transactions that are told again at a time.
+const TOLD_AGAIN: usize = 256;
 /// The most transactions in one gossip message.
 const MAX_BATCH: usize = 4_096;
 
@@ -70,6 +72,14 @@ impl Submitter {
             let _ = self.outbox.try_send(Outgoing::Transaction(Arc::clone(pending)));
         }
         inserted.len()
+    }
+
+    /// Tells the peers again what clients of this node have waiting longest: when it was told first, peers may have
+    /// been down, or this node may have had none.
+    pub fn tell_again(&self) {
+        for pending in self.mempool.local().into_iter().take(TOLD_AGAIN) {
+            let _ = self.outbox.try_send(Outgoing::Transaction(pending));
+        }
     }
 
     /// Takes in a gossip message. `Ok` tells whether it contained anything new.

@@ -40,7 +40,7 @@ struct Options {
     #[arg(long)]
     adversaries: bool,
     /// Races of each adversary.
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = 200)]
     races: u64,
     /// Print the counts as JSON.
     #[arg(long)]

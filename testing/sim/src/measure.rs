@@ -1,5 +1,6 @@
 //! How surely cheating is noticed, and what it brings: counted, beside what theory says.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use freeway_ledger::Preset;
@@ -13,6 +14,8 @@ use crate::adversaries::sprint::{Scheme, found};
 use crate::arena::{Arena, NONCES, rules};
 
 const DRAWS: Domain = Domain::new("freeway simulation draws");
+const FAKES: Domain = Domain::new("freeway simulation made-up leaves");
+const HOPED: Domain = Domain::new("freeway simulation hoped-for draw");
 
 /// What was counted of one way to cheat.
 #[derive(Clone, Debug, Serialize)]
@@ -92,11 +95,23 @@ pub fn count(scheme: &Scheme, races: u64, seed: u64) -> Row {
     }
 }
 
+/// How the leaves are chosen that are made up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Choice {
+    /// At random.
+    Random,
+    /// The best of many choices, for a draw that could be foreseen.
+    Ground,
+}
+
 /// What was counted of draws under the public network's rules.
 #[derive(Clone, Debug, Serialize)]
 pub struct DrawRow {
     /// Of a million leaves, so many are made up.
     pub fakes_per_million: u64,
+    /// And which.
+    pub choice: Choice,
     /// Leaves that all members draw together.
     pub drawn: u64,
     /// Draws.
@@ -117,35 +132,74 @@ impl DrawRow {
     }
 }
 
-/// Draws committees and their leaves by the ledger's own functions, under the public network's rules: how often
-/// does a member draw a leaf that is made up?
-pub fn count_draws(fakes_per_million: u64, draws: u64, seed: u64) -> DrawRow {
-    const LEAVES: u64 = 1_000_000;
-    let rules: Params = Preset::Main.params().sprint;
-    let address = |number: u64| Address::of(&SecretKey::from_seed([number as u8; 32]).public());
-    let members: Vec<Address> = (0..40).map(address).collect();
-    let host = address(200);
-    let lottery = Lottery::new((0..members.len() as u64).map(|rank| 1_000 / (rank + 3)));
-    let commitment = Commitment { devices: vec![DeviceCommitment { count: LEAVES, root: Digest::ZERO }] };
+/// Leaves of the host whose committees are drawn.
+const LEAVES: u64 = 1_000_000;
+/// Choices that a grinder tries.
+const TRIES: u32 = 32;
+
+/// A host of the public network, and who can check it.
+struct Drawing {
+    rules: Params,
+    host: Address,
+    members: Vec<Address>,
+    lottery: Lottery,
+    commitment: Commitment,
+}
+
+impl Drawing {
+    fn new() -> Self {
+        let address = |number: u8| Address::of(&SecretKey::from_seed([number; 32]).public());
+        Self {
+            rules: Preset::Main.params().sprint,
+            host: address(200),
+            members: (0..40).map(address).collect(),
+            lottery: Lottery::new((0..40).map(|rank| 1_000 / (rank + 3))),
+            commitment: Commitment { devices: vec![DeviceCommitment { count: LEAVES, root: Digest::ZERO }] },
+        }
+    }
+
+    /// All leaves that a committee draws under `challenge`, by the ledger's own functions.
+    fn drawn(&self, challenge: &Digest) -> BTreeSet<u64> {
+        let mut stream = Stream::new(challenge, DRAWS, &[]);
+        let committee = self.lottery.draw(&mut stream, self.rules.committee, 0..0);
+        let positions = committee.into_iter().flat_map(|member| {
+            let member = &self.members[member];
+            sprint::positions(challenge, &self.host, member, &self.commitment, &self.rules)
+        });
+        positions.map(|position| position.nonce).collect()
+    }
+}
+
+/// Draws committees and their leaves under the public network's rules: how often does a member draw a leaf that
+/// is made up?
+pub fn count_draws(fakes_per_million: u64, choice: Choice, draws: u64, seed: u64) -> DrawRow {
+    let drawing = Drawing::new();
+    let fakes = u32::try_from(fakes_per_million).unwrap_or(u32::MAX);
     let mut hits = 0;
     for draw in 0..draws {
-        let challenge = Digest::of(DRAWS, &[seed.to_le_bytes(), draw.to_le_bytes()].concat());
-        let mut stream = Stream::new(&challenge, DRAWS, &[]);
-        let fakes = distinct(&mut stream, LEAVES, u32::try_from(fakes_per_million).unwrap_or(u32::MAX));
-        let committee = lottery.draw(&mut stream, rules.committee, 0..0);
-        let is_hit = committee.into_iter().any(|member| {
-            let drawn = sprint::positions(&challenge, &host, &members[member], &commitment, &rules);
-            drawn.iter().any(|position| fakes.binary_search(&position.nonce).is_ok())
-        });
-        hits += u64::from(is_hit);
+        let number = [seed.to_le_bytes(), draw.to_le_bytes()].concat();
+        let mut own = Stream::new(&Digest::of(FAKES, &number), FAKES, &[]);
+        let mut choose = || distinct(&mut own, LEAVES, fakes);
+        let chosen = match choice {
+            Choice::Random => choose(),
+            Choice::Ground => {
+                let hoped = drawing.drawn(&Digest::of(HOPED, &number));
+                let found = |chosen: &Vec<u64>| chosen.iter().filter(|leaf| hoped.contains(leaf)).count();
+                (0..TRIES).map(|_| choose()).min_by_key(found).unwrap_or_default()
+            }
+        };
+        let drawn = drawing.drawn(&Digest::of(DRAWS, &number));
+        hits += u64::from(chosen.iter().any(|leaf| drawn.contains(leaf)));
     }
+    let Params { committee, leaves, .. } = drawing.rules;
     DrawRow {
         fakes_per_million,
-        drawn: u64::from(rules.committee) * u64::from(rules.leaves),
+        choice,
+        drawn: u64::from(committee) * u64::from(leaves),
         draws,
         hits,
         hit_percent: hits as f64 / draws.max(1) as f64 * 100.0,
-        theory_percent: found(fakes_per_million as f64 / LEAVES as f64, &rules) * 100.0,
+        theory_percent: found(fakes_per_million as f64 / LEAVES as f64, &drawing.rules) * 100.0,
     }
 }
 
@@ -158,8 +212,14 @@ pub struct Report {
     pub draws: Vec<DrawRow>,
 }
 
-/// Shares of made-up leaves whose draws are counted, in millionths.
-pub const SHARES: [u64; 4] = [200, 1_000, 5_000, 10_000];
+/// Shares of made-up leaves whose draws are counted, in millionths, and how they are chosen.
+pub const SHARES: [(u64, Choice); 5] = [
+    (200, Choice::Random),
+    (200, Choice::Ground),
+    (1_000, Choice::Random),
+    (1_000, Choice::Ground),
+    (10_000, Choice::Random),
+];
 
 /// Counts everything on `jobs` threads.
 ///
@@ -185,7 +245,7 @@ pub fn run(races: u64, seed: u64, jobs: usize) -> Report {
     rows.sort_by_key(|(at, _)| *at);
     Report {
         races: rows.into_iter().map(|(_, row)| row).collect(),
-        draws: SHARES.map(|share| count_draws(share, races, seed)).to_vec(),
+        draws: SHARES.map(|(share, choice)| count_draws(share, choice, races, seed)).to_vec(),
     }
 }
 
@@ -217,13 +277,14 @@ impl Report {
         }
         text.push_str(
             "\nDraws under the rules of the public network:\n\n\
-             | made up, % | leaves drawn | draws | hit, % | theory, % |\n|---|---|---|---|---|\n",
+             | made up, % | chosen | leaves drawn | draws | hit, % | theory, % |\n|---|---|---|---|---|---|\n",
         );
         for row in &self.draws {
             let _ = writeln!(
                 text,
-                "| {:.2} | {} | {} | {:.1} | {:.1} |",
+                "| {:.2} | {} | {} | {} | {:.1} | {:.1} |",
                 row.fakes_per_million as f64 / 1e4,
+                if row.choice == Choice::Ground { "by grinding" } else { "at random" },
                 row.drawn,
                 row.draws,
                 row.hit_percent,

@@ -6,6 +6,7 @@
 mod effects;
 mod host;
 mod sync;
+mod terms;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,138 +17,32 @@ use freeway_consensus::context::{Address, Context};
 use freeway_consensus::parts::PartMessage;
 use freeway_consensus::{Bridge, Fatal, Signing, SigningGuard};
 use freeway_host::core::Identity;
-use freeway_ledger::Genesis;
 use freeway_node::duties::OUTBOX;
 use freeway_node::mempool::{InsertError, Limits, Mempool, Pending};
 use freeway_node::{Chain, Durability, Duties, Outgoing};
-use freeway_primitives::{Equivocation, Height, SecretKey, SignedProposal, SignedVote};
-use freeway_store::{Config, Medium, SimulatedDisk, Store};
+use freeway_primitives::{Height, SecretKey};
+use freeway_store::{Config, Medium, Store};
 use malachitebft_codec::Codec;
-use malachitebft_core_consensus::{
-    Input, LivenessMsg, LocallyProposedValue, Params, ProposedValue, SignedConsensusMsg, State, process,
-};
+use malachitebft_core_consensus::{Input, LivenessMsg, Params, SignedConsensusMsg, State, process};
 use malachitebft_core_types::{
     LinearTimeouts, Timeout, TimeoutKind, ValidatorSet as _, ValueOrigin, ValuePayload,
 };
 use malachitebft_metrics::Metrics;
 
 use crate::cast::GENESIS_MS;
-use crate::plan::HostPlan;
-use crate::record::Record;
 use crate::verifier::Remembering;
 use crate::wal::Wal;
-use crate::wire::{Kind, Wire};
+use crate::wire::{Kind, Wire, decode_batch, encode_batch};
 pub use host::{Work, endpoint};
 pub use sync::STATUS_MS;
+use terms::TimerKey;
+pub use terms::{Files, Out, Reply, SKEW_BASE_MS, Seen, Start};
 
 /// Stands for "wait for the target time": the simulated clock decides when that is.
 const TARGET: std::time::Duration = std::time::Duration::from_secs(1 << 30);
 /// As in the engine's settings.
 const QUEUE_HEIGHTS: usize = 32;
 const QUEUE_PER_HEIGHT: usize = 500;
-
-/// An answer of the application that is on its way to the engine.
-#[derive(Clone, Debug)]
-pub enum Reply {
-    /// The block to propose.
-    Propose(LocallyProposedValue<Context>),
-    /// A judged block.
-    Value(Box<ProposedValue<Context>>, ValueOrigin),
-    /// Start the next height, or the same again.
-    Start {
-        /// Whether it is the same again.
-        again: bool,
-    },
-}
-
-/// Which timer: at most one of each runs, as in the engine.
-pub type TimerKey = (u8, i64);
-
-/// What a process wants of the world.
-#[derive(Debug)]
-pub enum Out {
-    /// Send to all peers.
-    Broadcast(Wire),
-    /// Send to one peer.
-    Send(usize, Wire),
-    /// A vote or proposal for all peers: adversaries do their own thing with it.
-    Consensus(Box<SignedConsensusMsg<Context>>),
-    /// A block in parts for all peers.
-    Parts(Vec<PartMessage>),
-    /// Wake up later.
-    Timer {
-        /// In how many milliseconds.
-        delay_ms: u64,
-        /// Which incarnation of the timer.
-        generation: u64,
-        /// Which timer.
-        timeout: Timeout,
-    },
-    /// An answer of the application, soon.
-    Reply(Reply),
-    /// Work of the host role.
-    Later {
-        /// In how many milliseconds.
-        delay_ms: u64,
-        /// Which.
-        work: Work,
-    },
-}
-
-/// What properties want to know of a step.
-#[derive(Debug, Default)]
-pub struct Seen {
-    /// Votes that left the node.
-    pub votes: Vec<SignedVote>,
-    /// Proposals that left the node.
-    pub proposals: Vec<SignedProposal>,
-    /// Equivocation that the engine reported.
-    pub evidence: Vec<Equivocation>,
-    /// The highest round that began.
-    pub round: i64,
-    /// Rounds after the first that began.
-    pub extra_rounds: u64,
-}
-
-/// What a process starts with.
-pub struct Start<'a> {
-    /// The node's number.
-    pub number: usize,
-    /// The network.
-    pub genesis: &'a Genesis,
-    /// Its disk.
-    pub disk: &'a SimulatedDisk,
-    /// What is on its disk besides the store.
-    pub files: Files,
-    /// Its key, if it has one.
-    pub key: Option<SecretKey>,
-    /// The account of its host.
-    pub address: freeway_primitives::Address,
-    /// Whether it may have forgotten votes.
-    pub forgetful: bool,
-    /// Simulated milliseconds.
-    pub clock: Arc<AtomicU64>,
-    /// By how much its own clock is ahead (of a clock that is ten minutes slow).
-    pub skew_ms: Arc<AtomicU64>,
-    /// Keeps runs of the process apart.
-    pub incarnation: u64,
-    /// What clients were promised before the stop.
-    pub journal: &'a [Vec<u8>],
-    /// Its host role, if it has one.
-    pub host: Option<HostPlan>,
-}
-
-/// What a node has on disk besides its store.
-#[derive(Clone, Debug, Default)]
-pub struct Files {
-    /// The engine's log.
-    pub wal: Wal,
-    /// The host's race.
-    pub record: Record,
-}
-
-/// Own clocks are at least this much behind [`Start::skew_ms`], so that a skew is never negative.
-pub const SKEW_BASE_MS: u64 = 600_000;
 
 /// A running node.
 pub struct Process {
@@ -482,28 +377,6 @@ fn timer_key(timeout: &Timeout) -> TimerKey {
         TimeoutKind::FinalizeHeight(_) => 4,
     };
     (kind, timeout.round.as_i64())
-}
-
-/// A gossip message of transactions.
-pub fn encode_batch(batch: &[Vec<u8>]) -> bytes::Bytes {
-    let mut bytes = (batch.len() as u32).to_le_bytes().to_vec();
-    for transaction in batch {
-        bytes.extend((transaction.len() as u32).to_le_bytes());
-        bytes.extend(transaction);
-    }
-    bytes.into()
-}
-
-fn decode_batch(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let (count, mut rest) = bytes.split_first_chunk::<4>()?;
-    let mut batch = Vec::new();
-    for _ in 0..u32::from_le_bytes(*count) {
-        let (length, tail) = rest.split_first_chunk::<4>()?;
-        let (transaction, tail) = tail.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-        batch.push(transaction.to_vec());
-        rest = tail;
-    }
-    rest.is_empty().then_some(batch)
 }
 
 /// Decodes through the network's codec.

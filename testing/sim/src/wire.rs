@@ -95,3 +95,26 @@ impl Wire {
         WireCodec.decode(self.bytes.clone()).ok()
     }
 }
+
+/// A gossip message of transactions.
+pub fn encode_batch(batch: &[Vec<u8>]) -> bytes::Bytes {
+    let mut bytes = (batch.len() as u32).to_le_bytes().to_vec();
+    for transaction in batch {
+        bytes.extend((transaction.len() as u32).to_le_bytes());
+        bytes.extend(transaction);
+    }
+    bytes.into()
+}
+
+/// The transactions in such a message, if it is one.
+pub fn decode_batch(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let (count, mut rest) = bytes.split_first_chunk::<4>()?;
+    let mut batch = Vec::new();
+    for _ in 0..u32::from_le_bytes(*count) {
+        let (length, tail) = rest.split_first_chunk::<4>()?;
+        let (transaction, tail) = tail.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        batch.push(transaction.to_vec());
+        rest = tail;
+    }
+    rest.is_empty().then_some(batch)
+}

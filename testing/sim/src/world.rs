@@ -1,7 +1,11 @@
 //! The loop: one clock, one queue of events, all nodes.
 
+mod end;
+mod event;
 mod faults;
 mod node;
+mod summary;
+mod traffic;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -10,143 +14,25 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use freeway_ledger::Genesis;
 use freeway_primitives::{Address, Amount, Height};
-use malachitebft_core_types::Timeout;
 
 use crate::adversaries::equivocator::Hand;
 use crate::adversaries::garbage::Outsider;
 use crate::cast::{Cast, Member};
 use crate::network::Network;
 use crate::plan::{Fault, HostPlan, Plan};
-use crate::process::{Out, Reply, STATUS_MS, Work, encode_batch};
+use crate::process::STATUS_MS;
 use crate::properties::races::{Racer, Races};
 use crate::properties::{Properties, Violation};
 use crate::random::Random;
-use crate::replay::replay;
 use crate::trace::Trace;
-use crate::wire::{Kind, Wire};
-use crate::workload::{self, Promise};
+use crate::wire::Wire;
+use crate::workload::Promise;
+use event::{Event, Scheduled};
 use node::Node;
+pub use summary::Summary;
 
 /// How long an outsider sends rubbish.
 const OUTSIDER_MS: u64 = 60_000;
-/// One in so many runs ends with executing its chain once more.
-const REPLAYED: u64 = 4;
-/// Gossip that is so old is offered to nobody any more, as in the real network.
-const GOSSIP_KEPT_MS: u64 = 3_000;
-/// How often peers offer what they have heard.
-const HEARTBEAT_MS: u64 = 1_000;
-/// Messages that a historian keeps.
-const MAX_HISTORY: usize = 50_000;
-
-/// Something that will happen.
-#[derive(Debug)]
-enum Event {
-    Deliver { from: usize, to: usize, wire: Wire },
-    Timer { node: usize, life: u64, generation: u64, timeout: Timeout },
-    Reply { node: usize, life: u64, reply: Reply },
-    Work { node: usize, life: u64, work: Work },
-    Status(usize),
-    Client,
-    Rubbish,
-    Fault(Fault),
-}
-
-struct Scheduled {
-    at: u64,
-    order: u64,
-    event: Event,
-}
-
-impl PartialEq for Scheduled {
-    fn eq(&self, other: &Self) -> bool {
-        self.order == other.order
-    }
-}
-
-impl Eq for Scheduled {}
-
-impl PartialOrd for Scheduled {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Scheduled {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
-    }
-}
-
-/// What a run came to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// Runs summed up.
-    pub runs: u64,
-    /// The lowest height that all nodes reached.
-    pub heights: u64,
-    /// Messages on links.
-    pub messages: u64,
-    /// Power cuts.
-    pub crashes: u64,
-    /// Cuts through the network.
-    pub cuts: u64,
-    /// Disks that failed.
-    pub sabotaged: u64,
-    /// Nodes that stopped by themselves because of it.
-    pub stopped: u64,
-    /// Disks that were lost.
-    pub wipes: u64,
-    /// Equivocation that honest engines saw.
-    pub evidence: u64,
-    /// Validators convicted.
-    pub convictions: u64,
-    /// Switches of the validator set.
-    pub switches: u64,
-    /// Switches that were held.
-    pub held: u64,
-    /// Values of the beacon.
-    pub values: u64,
-    /// Keys of the beacon.
-    pub keys: u64,
-    /// Keys that could not be made.
-    pub keyless: u64,
-    /// Races that settled.
-    pub races: u64,
-    /// Transactions that nodes accepted.
-    pub accepted: u64,
-    /// The highest round.
-    pub max_round: u64,
-    /// Simulated milliseconds.
-    pub simulated_ms: u64,
-    /// Events.
-    pub events: u64,
-}
-
-impl Summary {
-    /// Adds another run.
-    pub fn add(&mut self, other: &Self) {
-        self.runs += other.runs;
-        self.heights += other.heights;
-        self.messages += other.messages;
-        self.crashes += other.crashes;
-        self.cuts += other.cuts;
-        self.sabotaged += other.sabotaged;
-        self.stopped += other.stopped;
-        self.wipes += other.wipes;
-        self.evidence += other.evidence;
-        self.convictions += other.convictions;
-        self.switches += other.switches;
-        self.held += other.held;
-        self.values += other.values;
-        self.keys += other.keys;
-        self.keyless += other.keyless;
-        self.races += other.races;
-        self.accepted += other.accepted;
-        self.max_round = self.max_round.max(other.max_round);
-        self.simulated_ms += other.simulated_ms;
-        self.events += other.events;
-    }
-}
 
 /// A run.
 pub struct World {
@@ -481,192 +367,6 @@ impl World {
         let Some(process) = self.nodes[node].process.as_mut() else { return };
         work(process);
         self.settle(node);
-    }
-
-    fn broadcast(&mut self, from: usize, wire: &Wire) {
-        self.network.count_made(wire);
-        if let Some(outsider) = &mut self.outsider {
-            outsider.hear(wire);
-        }
-        let told = matches!(wire.kind, Kind::Part | Kind::Proposal | Kind::Vote);
-        if self.plan.historian && told && self.history.len() < MAX_HISTORY {
-            self.history.push(wire.clone());
-        }
-        for to in 0..self.nodes.len() {
-            self.send(from, to, wire);
-        }
-        if matches!(wire.kind, Kind::Transactions | Kind::Partials) {
-            let now = self.now();
-            self.gossip.retain(|(at, ..)| at + GOSSIP_KEPT_MS > now);
-            self.gossip.push_back((now, from, wire.clone()));
-        }
-    }
-
-    /// A node that has just started is offered what its peers have heard in the last seconds.
-    fn offer_gossip(&mut self, to: usize) {
-        let now = self.now();
-        let after = self.random.between(1, HEARTBEAT_MS);
-        for (at, from, wire) in self.gossip.clone() {
-            let connected = from != to && self.network.connected(from, to);
-            if at + GOSSIP_KEPT_MS > now && connected && self.nodes[from].process.is_some() {
-                self.push(now + after, Event::Deliver { from, to, wire });
-            }
-        }
-    }
-
-    /// Plays everything that was ever sent to a node, in order and fast, as an outsider.
-    fn tell_history(&mut self, to: usize) {
-        let (now, from) = (self.now(), self.nodes.len());
-        for (count, wire) in self.history.clone().into_iter().enumerate() {
-            self.push(now + 1 + count as u64 / 10, Event::Deliver { from, to, wire });
-        }
-    }
-
-    fn send(&mut self, from: usize, to: usize, wire: &Wire) {
-        if from == to {
-            return;
-        }
-        for delay in self.network.send(from, to, wire) {
-            self.push(self.now() + delay, Event::Deliver { from, to, wire: wire.clone() });
-        }
-    }
-
-    /// Sends out what a node made.
-    fn route(&mut self, node: usize, life: u64, outs: Vec<Out>) {
-        let betrays = self.plan.traitor.as_ref().is_some_and(|traitor| traitor.node == node);
-        let key = self.nodes[node].process.as_ref().and_then(|process| process.key().cloned());
-        let count = self.nodes.len();
-        for out in outs {
-            let instead = match (&mut self.hand, &out, &key) {
-                (Some(hand), Out::Consensus(message), Some(key)) if betrays => {
-                    hand.consensus(message, key, count)
-                }
-                (Some(hand), Out::Parts(parts), Some(key)) if betrays => hand.parts(parts, key, count),
-                _ => None,
-            };
-            if let Some(addressed) = instead {
-                self.trace.note(self.now(), format_args!("{node} betrays with {} messages", addressed.len()));
-                for (to, wire) in addressed {
-                    self.send(node, to, &wire);
-                }
-                continue;
-            }
-            match out {
-                Out::Broadcast(wire) => self.broadcast(node, &wire),
-                Out::Send(to, wire) => {
-                    self.network.count_made(&wire);
-                    if to < count {
-                        self.send(node, to, &wire);
-                    }
-                }
-                Out::Consensus(message) => {
-                    let kind = match *message {
-                        malachitebft_core_consensus::SignedConsensusMsg::Vote(_) => Kind::Vote,
-                        malachitebft_core_consensus::SignedConsensusMsg::Proposal(_) => Kind::Proposal,
-                    };
-                    self.broadcast(node, &Wire::new(kind, &*message));
-                }
-                Out::Parts(parts) => {
-                    for part in parts {
-                        self.broadcast(node, &Wire::new(Kind::Part, &part));
-                    }
-                }
-                Out::Timer { delay_ms, generation, timeout } => {
-                    self.push(self.now() + delay_ms, Event::Timer { node, life, generation, timeout });
-                }
-                Out::Later { delay_ms, work } => {
-                    self.push(self.now() + delay_ms, Event::Work { node, life, work });
-                }
-                Out::Reply(reply) => {
-                    let delay = if self.random.chance(30) { 40 } else { self.random.between(0, 4) };
-                    // Answers of one application keep their order.
-                    let at = (self.now() + delay).max(self.nodes[node].last_reply_ms);
-                    self.nodes[node].last_reply_ms = at;
-                    self.push(at, Event::Reply { node, life, reply });
-                }
-            }
-        }
-    }
-
-    fn client_sends(&mut self) {
-        let up: Vec<usize> =
-            (0..self.nodes.len()).filter(|node| self.nodes[*node].process.is_some()).collect();
-        if up.is_empty() {
-            return;
-        }
-        let node = *self.client.pick(&up);
-        let Some(process) = self.nodes[node].process.as_ref() else { return };
-        let who = (node, self.nodes[node].wipes);
-        let made = workload::client(&mut self.client, &self.cast.users, process, who, &mut self.sent_before);
-        self.submit(node, made);
-    }
-
-    /// Hands a transaction to a node as its client, and gossips it if it is accepted.
-    fn submit(&mut self, node: usize, made: workload::Made) -> bool {
-        let mut accepted = false;
-        let bytes = made.bytes.clone();
-        self.with(node, |process| {
-            accepted = process.submit(std::slice::from_ref(&bytes), true).iter().all(Result::is_ok);
-        });
-        self.trace.note(self.now(), format_args!("client > {node}: accepted {accepted}"));
-        if accepted && self.nodes[node].process.is_some() {
-            let hash = freeway_ledger::Transaction::hash_of(&made.bytes);
-            self.summary.accepted += 1;
-            self.nodes[node].journal.push(made.bytes.clone());
-            if hash == made.promise.hash {
-                self.promises.push(made.promise);
-            }
-            self.broadcast(node, &Wire { kind: Kind::Transactions, bytes: encode_batch(&[made.bytes]) });
-        }
-        accepted
-    }
-
-    fn outsider_sends(&mut self) {
-        let height = self.tip();
-        let chain = self.genesis.chain();
-        let count = self.nodes.len();
-        let to = self.random.index(count);
-        let Some(outsider) = &mut self.outsider else { return };
-        for wire in outsider.rubbish(&chain, height) {
-            self.push(self.now() + 5, Event::Deliver { from: count, to, wire });
-        }
-    }
-
-    /// The properties that concern the end of a run.
-    fn finish(&mut self) {
-        for node in &self.nodes {
-            if let Some(process) = &node.process {
-                self.require(self.properties.supply_conserved(process.chain()));
-            }
-        }
-        for promise in &self.promises {
-            self.require(self.promise_kept(promise));
-        }
-        if self.plan.seed.is_multiple_of(REPLAYED)
-            && let Some(process) = self.nodes.iter().find_map(|node| node.process.as_ref())
-        {
-            let same = replay(&self.genesis, process.chain().store());
-            self.require(same.map_err(|detail| Violation { property: "replay", detail }));
-        }
-    }
-
-    /// A transaction that a node accepted is in a block, or waits, or has expired, or was overtaken by another
-    /// of the same key. Only losing the disk excuses from that.
-    fn promise_kept(&self, promise: &Promise) -> Result<(), Violation> {
-        let node = &self.nodes[promise.node];
-        let Some(process) = node.process.as_ref().filter(|_| node.wipes == promise.wipes) else {
-            return Ok(());
-        };
-        let store = process.chain().store();
-        let included = store.receipt(&promise.hash).is_ok_and(|receipt| receipt.is_some());
-        let waits = process.mempool().contains(&promise.hash);
-        let expired = promise.expiry <= process.chain().height();
-        let next = freeway_ledger::accounts::next_sequence(&store.view(), &promise.account, &promise.signer);
-        let overtaken = next.is_ok_and(|next| next.is_none_or(|next| next > promise.sequence));
-        if included || waits || expired || overtaken {
-            return Ok(());
-        }
-        Err(Violation { property: "promises are kept", detail: format!("{promise:?} is lost") })
     }
 
     fn life_of(nodes: &[Node], members: &[crate::cast::Member], address: &Address) -> Option<u64> {

@@ -81,8 +81,8 @@ fn counts_agree_with_theory() {
 
 #[test]
 fn draws_agree_with_theory() {
-    for share in SHARES {
-        let row = count_draws(share, 400, 7);
+    for (share, choice) in SHARES {
+        let row = count_draws(share, choice, 150, 7);
         assert!(row.deviation().abs() < 3.5, "{row:?}");
     }
 }

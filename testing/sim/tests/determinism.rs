@@ -1,6 +1,6 @@
 //! The same seed is the same run.
 
-use freeway_sim::World;
+use freeway_sim::{Plan, World};
 
 #[test]
 fn the_same_seed_gives_the_same_trace() {
@@ -14,4 +14,13 @@ fn the_same_seed_gives_the_same_trace() {
 #[test]
 fn different_seeds_give_different_traces() {
     assert_ne!(World::run_seed(1).1, World::run_seed(2).1);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_races() {
+    let run = || {
+        let mut world = World::new(Plan::racing_seed(3));
+        (world.run(), world.trace.digest())
+    };
+    assert_eq!(run(), run());
 }

@@ -1,10 +1,14 @@
-//! What every manifest of the workspace says: name, description, lints, versions, and no serde below services.
+//! What every manifest of the workspace says: name, description, lints, versions, and no serde below services
+//! but for crates that read JSON.
 
 use crate::tidy::Violation;
 use crate::workspace::{Dependency, Manifest, Workspace};
 
 /// The crate with the `main` that users install; its name is the product's.
 const APPLICATION: &str = "apps/freeway";
+
+/// Below services, those whose input is JSON of other people: the files of models and the answers of servers.
+const READ_JSON: [&str; 3] = ["compute/models", "compute/engines", "compute/training"];
 
 /// Checks all manifests of members. The fuzz targets stand outside the workspace and are exempt.
 pub(super) fn check(workspace: &Workspace) -> Vec<Violation> {
@@ -51,12 +55,16 @@ pub(super) fn check(workspace: &Workspace) -> Vec<Violation> {
                     "one version of a crate for all: state it in the root Cargo.toml, write `.workspace = true` here",
                 );
             }
-            if is_serde(dependency) && matches!(manifest.layer(), "protocol" | "platform" | "compute") {
+            if is_serde(dependency)
+                && matches!(manifest.layer(), "protocol" | "platform" | "compute")
+                && !READ_JSON.contains(&manifest.folder())
+            {
                 reject(
                     dependency.line,
                     format!("`{}` below services", dependency.key),
-                    "serde stands at the edge (services and above): what is hashed, signed or stored has the \
-                     canonical encoding and no second one; write a wire type in services/api",
+                    "serde stands at the edge (services and above, and the crates of compute that read other \
+                     people's JSON): what is hashed, signed or stored has the canonical encoding and no second \
+                     one; write a wire type in services/api",
                 );
             }
         }

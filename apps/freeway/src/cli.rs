@@ -71,6 +71,12 @@ pub enum Command {
     Node(commands::node::Node),
     /// See height, epoch, phase and hosts.
     Status(commands::status::Status),
+    /// Talk with a model.
+    Chat(commands::chat::Chat),
+    /// Make and keep packages of models.
+    Model(commands::model::Model),
+    /// Serve models behind the OpenAI interface, without a network.
+    Gateway(commands::gateway::Gateway),
     /// Make and list keys.
     Keys(commands::keys::Keys),
     /// See an account: balance, sequence, delegates.
@@ -117,9 +123,12 @@ impl Cli {
     async fn run(self) -> Result<(), Problem> {
         let context = Context::new(self.global);
         match self.command {
-            // These two end in order when they are interrupted, which takes them a moment.
+            // These end in order when they are interrupted, which takes them a moment.
             Command::Up(command) => command.run(&context).await,
             Command::Node(command) => command.run(&context).await,
+            Command::Gateway(command) => command.run(&context).await,
+            // At a terminal, Ctrl-C ends an answer, not the conversation.
+            Command::Chat(command) if command.is_conversation() => command.run(&context).await,
             other => interrupt::unless_interrupted(other.run(&context)).await,
         }
     }
@@ -131,6 +140,9 @@ impl Command {
             Self::Up(command) => command.run(context).await,
             Self::Node(command) => command.run(context).await,
             Self::Status(command) => command.run(context).await,
+            Self::Chat(command) => command.run(context).await,
+            Self::Model(command) => command.run(context).await,
+            Self::Gateway(command) => command.run(context).await,
             Self::Keys(command) => command.run(context),
             Self::Account(command) => command.run(context).await,
             Self::Send(command) => command.run(context).await,

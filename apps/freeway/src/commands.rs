@@ -3,11 +3,14 @@
 pub mod account;
 pub mod beacon;
 pub mod block;
+pub mod chat;
 pub mod completions;
 pub mod delegate;
+pub mod gateway;
 pub mod genesis;
 pub mod host;
 pub mod keys;
+pub mod model;
 pub mod node;
 pub mod send;
 pub mod sprint;

@@ -15,6 +15,7 @@ mod files;
 pub mod hints;
 pub mod host_file;
 pub mod keystore;
+mod logging;
 pub mod network_file;
 pub mod output;
 mod signals;

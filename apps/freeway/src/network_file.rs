@@ -21,6 +21,9 @@ pub struct NetworkFile {
     /// The processes of its nodes, in the same order.
     #[serde(default)]
     pub pids: Vec<u32>,
+    /// The OpenAI interfaces of its nodes, as URLs that end in `/v1`.
+    #[serde(default)]
+    pub apis: Vec<String>,
     /// The identity of the network.
     #[serde(default)]
     pub chain: String,

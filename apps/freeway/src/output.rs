@@ -62,6 +62,14 @@ impl Output {
         })
     }
 
+    /// Prints a piece of text from elsewhere on stdout, without what could steer the terminal.
+    ///
+    /// # Errors
+    /// As [`Output::result`].
+    pub fn text(&self, text: &str) -> Result<(), Problem> {
+        self.raw(page::printable(text).as_bytes())
+    }
+
     /// Empties the terminal before a result that replaces the one before; does nothing elsewhere.
     ///
     /// # Errors

@@ -11,8 +11,8 @@ mod x86;
 /// Every variant exists on every platform, so that configurations and messages can name it; whether it can run
 /// is [`available`](Self::available). A further one (NEON with its `sdot`, CUDA with its `mma`) is a variant
 /// here, its detection in `x86.rs` or a sibling, one file beside `product/vnni.rs` that fills blocks of 32
-/// columns, and, where it pays, a level in `rows.rs` and `chacha.rs`. Nothing above this crate changes; a
-/// device with memory of its own would keep [`Stored`](crate::Stored) there.
+/// columns, one beside `served/product/vnni.rs`, and, where it pays, a level in `rows.rs` and `chacha.rs`. Nothing
+/// above this crate changes; a device with memory of its own would keep [`Stored`](crate::Stored) there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Backend {
     /// Plain Rust, written from the formulas: the reference.

@@ -2,7 +2,7 @@
 
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error};
 
 /// Alignment of every buffer: a cache line, and a vector of 512 bits.
 const LINE_BYTES: usize = 64;
@@ -20,7 +20,19 @@ pub unsafe trait Element: Copy + Send + Sync + 'static {}
 // SAFETY: an integer.
 unsafe impl Element for i8 {}
 // SAFETY: an integer.
+unsafe impl Element for u8 {}
+// SAFETY: an integer.
+unsafe impl Element for u16 {}
+// SAFETY: an integer.
 unsafe impl Element for i32 {}
+// SAFETY: an integer.
+unsafe impl Element for u32 {}
+// SAFETY: an integer.
+unsafe impl Element for i64 {}
+// SAFETY: an integer.
+unsafe impl Element for u64 {}
+// SAFETY: a float, and all bits zero is 0.
+unsafe impl Element for f32 {}
 
 /// A slice on the heap, zeroed at first, that begins at a cache line.
 pub struct Buffer<T: Element> {
@@ -29,7 +41,7 @@ pub struct Buffer<T: Element> {
     layout: Layout,
 }
 
-// SAFETY: a buffer owns its memory alone, and its elements are plain integers.
+// SAFETY: a buffer owns its memory alone, and its elements are plain numbers.
 unsafe impl<T: Element> Send for Buffer<T> {}
 // SAFETY: as above; a shared buffer can only be read.
 unsafe impl<T: Element> Sync for Buffer<T> {}
@@ -45,11 +57,15 @@ impl<T: Element> Buffer<T> {
         let align = if bytes >= 2 * HUGE_BYTES { HUGE_BYTES } else { LINE_BYTES };
         let layout = Layout::from_size_align(bytes.max(LINE_BYTES), align)
             .expect("a buffer fits in the address space");
+        let huge = align == HUGE_BYTES;
         // SAFETY: the size of the layout is at least a line, so not zero.
-        let pointer = unsafe { alloc_zeroed(layout) };
+        let pointer = unsafe { if huge { alloc(layout) } else { alloc_zeroed(layout) } };
         let Some(pointer) = NonNull::new(pointer) else { handle_alloc_error(layout) };
-        if align == HUGE_BYTES {
+        if huge {
+            // Before anything is written: pages that exist keep their size.
             advise_huge_pages(pointer, layout.size());
+            // SAFETY: the allocation has this size.
+            unsafe { pointer.write_bytes(0, layout.size()) };
         }
         Self { pointer: pointer.cast(), length, layout }
     }

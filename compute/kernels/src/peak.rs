@@ -89,7 +89,7 @@ mod x86 {
     pub(super) fn amx_checked(steps: u64) {
         assert!(Backend::Amx.is_available());
         // SAFETY: just checked.
-        let tiles = unsafe { crate::product::Hardware::configure() };
+        let tiles = unsafe { crate::product::tiles::Hardware::configure() };
         // SAFETY: the registers are configured; the loop touches nothing else.
         unsafe {
             asm!(

@@ -13,14 +13,12 @@ mod avx2;
 mod output;
 mod scalar;
 #[cfg(target_arch = "x86_64")]
-mod tiles;
+pub(crate) mod tiles;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
 
 pub use output::Output;
 pub(crate) use output::Target;
-#[cfg(target_arch = "x86_64")]
-pub(crate) use tiles::Hardware;
 
 /// Columns that are made and used together: they stay in the second-level cache.
 const PANEL_COLUMNS: usize = 128;

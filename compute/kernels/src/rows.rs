@@ -6,7 +6,7 @@
 
 use crate::activations::{Activations, LINE, Lines};
 use crate::arithmetic::HEAD;
-use crate::backend::{Backend, Level};
+use crate::backend::Backend;
 use crate::chacha::Key;
 use crate::threads;
 
@@ -32,16 +32,17 @@ macro_rules! at_level {
             $body($($name),*);
         }
         match $level {
-            Level::Scalar => $body($($value),*),
+            $crate::backend::Level::Scalar => $body($($value),*),
             // SAFETY: a level exists only for a backend that was checked to be available.
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => unsafe { avx2($($value),*) },
+            $crate::backend::Level::Avx2 => unsafe { avx2($($value),*) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => unsafe { avx512($($value),*) },
+            $crate::backend::Level::Avx512 => unsafe { avx512($($value),*) },
         }
     }};
 }
+pub(crate) use at_level;
 
 /// Adds each nonce's own input to the residual stream: `h = clamp23(h + (operand(byte) << 5))`, where the bytes
 /// of token `t`, elements `64 b` to `64 b + 63`, are block `b` of stream `(layer, t, 2)` of the nonce's key.

@@ -1,11 +1,15 @@
 //! The configuration of a node: a TOML file in which unknown keys are errors.
 
+mod gateway;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use freeway_network::{PeerAddress, PeerId};
 use freeway_primitives::Address;
 use serde::{Deserialize, Serialize};
+
+pub use gateway::{GatewayConfig, UpstreamConfig};
 
 /// Bytes of a configuration file; a longer one is no configuration.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -58,6 +62,9 @@ pub struct NodeConfig {
     /// The host's part in the sprint; without it the host keeps its duties as a validator only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sprint: Option<SprintConfig>,
+    /// The OpenAI interface to the models that this node serves; without it there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<GatewayConfig>,
     /// What is kept on disk.
     #[serde(default)]
     pub store: StoreConfig,
@@ -229,6 +236,9 @@ impl NodeConfig {
         {
             *relative = folder.join(&relative);
         }
+        if let Some(gateway) = &mut config.gateway {
+            gateway.resolve(folder);
+        }
         Ok(config)
     }
 
@@ -257,6 +267,9 @@ impl NodeConfig {
             if sprint.threads > 4_096 {
                 return Err("sprint.threads must be at most 4096".into());
             }
+        }
+        if let Some(gateway) = &config.gateway {
+            gateway.check()?;
         }
         if config.consensus.listen.port() == 0 {
             return Err("consensus.listen needs a port: peers must know where to find this node".into());
@@ -315,6 +328,8 @@ listen = "127.0.0.1:0"
             (("data = \"data\"", "data = \"data\"\nhost = \"fwy1x\""), "host"),
             (("[rpc]\n", "[store]\nflush_every = 0\n[rpc]\n"), "flush_every"),
             (("[rpc]\n", "[sprint]\nlisten = \"127.0.0.1:0\"\n[rpc]\n"), "only a host sprints"),
+            (("[rpc]\n", "[gateway]\nlisten = \"10.0.0.1:8700\"\n[rpc]\n"), "gateway.keys"),
+            (("[rpc]\n", "[gateway]\nlisten = \"127.0.0.1:0\"\nsequences = 0\n[rpc]\n"), "gateway.sequences"),
         ] {
             let text = MINIMAL.replace(change.0, change.1);
             let error = NodeConfig::parse(&text).unwrap_err();

@@ -197,6 +197,7 @@ impl Plan {
             gossip: GossipConfig { listen: free_port(), peers: Vec::new(), allowed: Vec::new() },
             rpc: RpcConfig { listen: free_port() },
             sprint: None,
+            gateway: None,
             store: self.store.clone(),
             join: JoinConfig::default(),
         }

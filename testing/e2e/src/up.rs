@@ -30,6 +30,12 @@ pub struct ReadyLine {
     pub pids: Vec<u32>,
     /// The network's identity.
     pub chain: String,
+    /// The OpenAI interface of the first host.
+    pub api: String,
+    /// Those of all hosts.
+    pub apis: Vec<String>,
+    /// The key for them.
+    pub key: String,
 }
 
 /// A running `freeway up`.

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::cli::Context;
 use crate::hints::Problem;
+use crate::network_file::NetworkFile;
 use crate::output::{Output, Page, Show};
 use children::Children;
 use layout::Layout;
@@ -36,6 +37,7 @@ Examples:
   freeway up --adversary fake:5   the last host fakes 5 % of its sprint; see it lose its power
 
 While it runs, in another terminal:
+  freeway chat
   freeway status --watch
   freeway send --from developer host-1 5";
 
@@ -79,6 +81,11 @@ struct Ready {
     pids: Vec<u32>,
     chain: String,
     height: u64,
+    /// The OpenAI interface, and the key for it.
+    api: String,
+    key: String,
+    /// The OpenAI interfaces of all hosts.
+    apis: Vec<String>,
 }
 
 impl Show for Ready {
@@ -89,11 +96,34 @@ impl Show for Ready {
         for (rpc, pid) in self.rpc.iter().zip(&self.pids) {
             fields.push(("host", format!("{rpc}  (process {pid})")));
         }
-        fields.push(("API", format!("{}/openapi.json", self.rpc[0])));
+        fields.push(("API", self.api.clone()));
+        fields.push(("key", self.key.clone()));
         page.fields(fields);
+        page.gap();
+        page.line(examples(&self.api, &self.key));
         page.gap();
         page.line("Ctrl-C stops it; the next `freeway up` goes on from here.");
     }
+}
+
+/// The API from a shell, Python and JavaScript, ready to paste.
+fn examples(api: &str, key: &str) -> String {
+    format!(
+        r#"curl {api}/chat/completions -H 'authorization: Bearer {key}' -H 'content-type: application/json' \
+  -d '{{"model":"guide","messages":[{{"role":"user","content":"What is Freeway?"}}]}}'
+
+# pip install openai
+from openai import OpenAI
+client = OpenAI(base_url="{api}", api_key="{key}")
+answer = client.chat.completions.create(model="guide", messages=[{{"role": "user", "content": "What is Freeway?"}}])
+print(answer.choices[0].message.content)
+
+// npm install openai
+import OpenAI from "openai";
+const client = new OpenAI({{ baseURL: "{api}", apiKey: "{key}" }});
+const answer = await client.chat.completions.create({{ model: "guide", messages: [{{ role: "user", content: "What is Freeway?" }}] }});
+console.log(answer.choices[0].message.content);"#
+    )
 }
 
 impl Up {
@@ -171,21 +201,25 @@ async fn serve(
     network: &layout::Network,
     output: Output,
 ) -> Result<(), Problem> {
-    let rpc = children.all_listen().await?;
+    let (rpc, apis): (Vec<_>, Vec<_>) =
+        children.all_listen().await?.into_iter().map(|listens| (listens.rpc, listens.api)).unzip();
     let client = Client::new(&rpc[0]).map_err(|error| Problem::told("defect", error))?;
     let height = first_block(&client, children).await?;
-    let pids = children.pids();
-    layout.announce(&rpc, &pids, &network.chain)?;
+    let file = NetworkFile { rpc, pids: children.pids(), apis, chain: network.chain.clone() };
+    layout.announce(&file)?;
     let ready = Ready {
         ready: true,
         dir: layout.directory().to_owned(),
-        rpc: rpc.clone(),
-        pids,
-        chain: network.chain.clone(),
+        rpc: file.rpc.clone(),
+        pids: file.pids.clone(),
+        chain: file.chain.clone(),
         height,
+        api: file.apis[0].clone(),
+        key: network.key.clone(),
+        apis: file.apis.clone(),
     };
     output.result(&ready)?;
-    live::follow(children, layout, &rpc, network, output).await
+    live::follow(children, layout, file, output).await
 }
 
 /// The height once a block was decided in this run.

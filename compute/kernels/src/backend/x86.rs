@@ -3,14 +3,16 @@
 use core::arch::x86_64::__cpuid_count;
 use std::sync::OnceLock;
 
-/// 256-bit integer vectors.
+/// 256-bit vectors with fused multiply-add and conversion from half precision: every processor that has the first
+/// for integers has the others too, except for some from a small maker.
 pub(super) fn avx2() -> bool {
-    is_x86_feature_detected!("avx2")
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
 }
 
 /// 512-bit vectors with the byte, quadword and dot product extensions.
 pub(super) fn vnni() -> bool {
-    is_x86_feature_detected!("avx512f")
+    avx2()
+        && is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512vl")

@@ -1,14 +1,14 @@
 //! Tile registers: the four operations that the product needs, in hardware and as a model.
 
 /// Registers of a processor with tiles.
-pub(super) const REGISTERS: usize = 8;
+pub(crate) const REGISTERS: usize = 8;
 /// Rows of a tile.
-pub(super) const TILE_ROWS: usize = 16;
+pub(crate) const TILE_ROWS: usize = 16;
 /// Bytes of a row: 64 operands, or sixteen sums.
-pub(super) const ROW_BYTES: usize = 64;
+pub(crate) const ROW_BYTES: usize = 64;
 
 /// Eight registers of 16 rows of 64 bytes. Register numbers are below [`REGISTERS`].
-pub(super) trait Tiles {
+pub(crate) trait Tiles {
     /// Sets a register to zero.
     fn zero<const T: u8>(&mut self);
 
@@ -124,14 +124,14 @@ impl Tiles for Hardware {
 
 /// What the manual says that the registers do, so that layouts and loops are tested on every machine.
 #[cfg(test)]
-pub(super) struct Model {
+pub(crate) struct Model {
     registers: [[[u8; ROW_BYTES]; TILE_ROWS]; REGISTERS],
 }
 
 #[cfg(test)]
 impl Model {
     /// Registers full of what must not matter.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { registers: [[[0x55; ROW_BYTES]; TILE_ROWS]; REGISTERS] }
     }
 }

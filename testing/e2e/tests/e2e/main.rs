@@ -7,6 +7,7 @@ mod chaos;
 mod crash;
 mod damage;
 mod http;
+mod inference;
 mod joining;
 mod sprint;
 mod up;

@@ -17,6 +17,8 @@ const STOP: Duration = Duration::from_secs(10);
 fn check_logs(dir: &TempDir) -> Result<()> {
     let mut secrets = Secrets::default();
     secrets.add("the passphrase", std::fs::read_to_string(dir.path().join("passphrase"))?.trim());
+    let key = std::fs::read_to_string(dir.path().join("api-key"))?;
+    secrets.add("the key of the API", key.split_whitespace().last().unwrap_or_default());
     let faults = log::faults_below(dir.path(), &secrets);
     ensure!(faults.is_empty(), "{}", faults.join("\n"));
     Ok(())
@@ -39,7 +41,7 @@ async fn a_network_comes_up_stops_and_goes_on() -> Result<()> {
     let _turn = turn().await;
     let dir = tempfile::tempdir()?;
     let mut up = Up::start(dir.path(), &[]).await?;
-    let ReadyLine { ready, dir: told, rpc, pids, chain } = up.ready().clone();
+    let ReadyLine { ready, dir: told, rpc, pids, chain, .. } = up.ready().clone();
     ensure!(ready && told == dir.path().canonicalize()? && rpc.len() == 4 && pids.len() == 4);
     ensure!(up.alive() == pids, "all hosts run");
     wait::height(&up.client(0)?, 10, SOON).await?;

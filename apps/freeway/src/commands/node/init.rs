@@ -154,6 +154,7 @@ impl Init {
                 url: self.url.clone(),
                 allow_private: false,
             }),
+            gateway: None,
             store: StoreConfig::default(),
             join: JoinConfig { snapshot_from: Vec::new(), key_is_new: self.key_is_new },
         };

@@ -1,10 +1,9 @@
 //! `freeway node start`.
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use freeway_api::genesis::GenesisFile;
 use freeway_host::Adversary;
 use freeway_ledger::Genesis;
@@ -14,21 +13,20 @@ use freeway_primitives::SecretKey;
 use serde::Serialize;
 use tokio::io::AsyncReadExt;
 use tokio::sync::{oneshot, watch};
-use tracing_subscriber::EnvFilter;
 
 use super::host::Host;
 use crate::cli::Context;
+use crate::commands::gateway;
 use crate::files::read_bounded;
 use crate::hints::Problem;
 use crate::keystore::{Keystore, PassphraseSource};
+use crate::logging::{self, LogFormat};
 use crate::output::{Page, Show};
 
 /// How long a node may take until it listens; opening a large store takes a while.
 pub(crate) const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Largest genesis file that is read.
 const MAX_GENESIS_BYTES: u64 = 64 << 20;
-/// What is logged unless RUST_LOG says otherwise: our own steps, others' warnings.
-const DEFAULT_LOG: &str = "warn,arc_malachitebft_network=off,arc_malachitebft_discovery=off,freeway=info,freeway_node=info,freeway_host=info,freeway_consensus=info,freeway_store=info,freeway_network=info";
 
 /// Options of `freeway node start`.
 #[derive(Debug, Args)]
@@ -59,33 +57,31 @@ pub(super) struct Start {
     stop_with_parent: bool,
 }
 
-/// How the log is written.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
 /// Printed once the node listens.
 #[derive(Debug, Serialize)]
 struct Listening {
     ready: bool,
     rpc: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api: Option<String>,
     peer: String,
     chain: String,
 }
 
 impl Show for Listening {
     fn show(&self, page: &mut Page) {
-        page.fields([("node", self.rpc.clone()), ("peer", self.peer.clone()), ("chain", self.chain.clone())]);
+        page.fields([
+            ("node", self.rpc.clone()),
+            ("API", self.api.clone().unwrap_or_default()),
+            ("peer", self.peer.clone()),
+            ("chain", self.chain.clone()),
+        ]);
     }
 }
 
 impl Start {
     pub(super) async fn run(self, context: &Context) -> Result<(), Problem> {
-        start_log(self.log_format);
+        logging::start_as(self.log_format);
         let config = NodeConfig::load(&self.config).map_err(|error| {
             Problem::told("invalid_config", error).or_hint("correct the file and start again")
         })?;
@@ -93,9 +89,14 @@ impl Start {
         let key = unlock(&config, context)?;
         let chain = genesis.chain().to_string();
         let host = self.host(&config, &key)?;
+        let gateway = match &config.gateway {
+            Some(gateway) => Some(gateway::start(gateway).await?),
+            None => None,
+        };
+        let api = gateway.as_ref().map(|gateway| gateway.api());
 
         let (stop, stopped) = watch::channel(false);
-        let (ended, host_stopped) = (stop.clone(), stopped.clone());
+        let (ended, host_stopped, beside_stopped) = (stop.clone(), stopped.clone(), stopped.clone());
         let with_parent = self.stop_with_parent;
         tokio::spawn(async move {
             asked_to_stop(with_parent).await;
@@ -111,11 +112,16 @@ impl Start {
             let announced = output.result(&Listening {
                 ready: true,
                 rpc: format!("http://{}", ready.rpc),
+                api,
                 peer: ready.peer,
                 chain,
             });
-            if let (Some(host), Some(access)) = (host, ready.access) {
-                host.run(access, host_stopped).await;
+            let gateway = gateway::until(gateway, beside_stopped);
+            match (host, ready.access) {
+                (Some(host), Some(access)) => {
+                    tokio::join!(host.run(access, host_stopped), gateway);
+                }
+                _ => gateway.await,
             }
             announced
         };
@@ -155,18 +161,6 @@ impl Start {
         }
         let (key, data) = (key.clone(), config.data.clone());
         Ok(Some(Host { address, key, data, sprint, adversary: self.adversary }))
-    }
-}
-
-fn start_log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
     }
 }
 

@@ -34,6 +34,15 @@ struct Host {
     ended: Option<Instant>,
 }
 
+/// Where a host can be reached.
+#[derive(Debug)]
+pub(super) struct Listens {
+    /// Its node.
+    pub(super) rpc: String,
+    /// Its gateway.
+    pub(super) api: String,
+}
+
 /// The processes of all hosts.
 #[derive(Debug)]
 pub(super) struct Children {
@@ -83,13 +92,13 @@ impl Children {
     }
 
     /// Waits until every host listens: their addresses for HTTP, as URLs.
-    pub(super) async fn all_listen(&mut self) -> Result<Vec<String>, Problem> {
-        let mut rpc = Vec::new();
+    pub(super) async fn all_listen(&mut self) -> Result<Vec<Listens>, Problem> {
+        let mut all = Vec::new();
         for host in &mut self.hosts {
             let listening = tokio::time::timeout(READY_TIMEOUT, host.listens()).await;
-            rpc.push(listening.map_err(|_| host.problem("does not start"))??);
+            all.push(listening.map_err(|_| host.problem("does not start"))??);
         }
-        Ok(rpc)
+        Ok(all)
     }
 
     /// The process of each host.
@@ -161,18 +170,19 @@ impl Children {
 
 impl Host {
     /// Waits for the line by which the node says where it listens.
-    async fn listens(&mut self) -> Result<String, Problem> {
+    async fn listens(&mut self) -> Result<Listens, Problem> {
         let Some(stdout) = self.stdout.take() else {
             return Err(Problem::new("defect", "a host was asked twice where it listens"));
         };
         let mut line = String::new();
         // A node's line has about 200 bytes; the bound is the pipe's.
         let read = BufReader::new(stdout).read_line(&mut line).await;
-        let rpc = read
-            .ok()
-            .and_then(|_| serde_json::from_str::<serde_json::Value>(&line).ok())
-            .and_then(|value| value["rpc"].as_str().map(str::to_owned));
-        rpc.ok_or_else(|| self.problem("did not start"))
+        let said = read.ok().and_then(|_| serde_json::from_str::<serde_json::Value>(&line).ok());
+        let field = |name: &str| said.as_ref()?[name].as_str().map(str::to_owned);
+        match (field("rpc"), field("api")) {
+            (Some(rpc), Some(api)) => Ok(Listens { rpc, api }),
+            _ => Err(self.problem("did not start")),
+        }
     }
 
     /// What is known of a host that ended, from the end of its log.

@@ -4,6 +4,8 @@
 //! genesis.json     what defines the network
 //! network.json     where it can be reached, while it runs
 //! passphrase       opens the keys below; made at random, readable by the owner only
+//! api-key          lets programs ask the hosts' gateways; the same
+//! models/          packages of models that the hosts serve beside the built-in guide
 //! keys/            the accounts: developer, host-1, host-2, ...
 //! host-1/          a node: node.toml, keys/, data/, node.log
 //! up.lock          held by the running `freeway up`
@@ -19,14 +21,17 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use freeway_api::genesis::GenesisFile;
+use freeway_gateway::Key;
 use freeway_ledger::{Genesis, GenesisAccount, GenesisHost, Preset, Text};
 use freeway_node::NodeConfig;
 use freeway_node::config::{
-    ConsensusConfig, GossipConfig, JoinConfig, KeyConfig, RpcConfig, SprintConfig, StoreConfig,
+    ConsensusConfig, GatewayConfig, GossipConfig, JoinConfig, KeyConfig, RpcConfig, SprintConfig, StoreConfig,
 };
 use freeway_primitives::{Address, Amount, SecretKey};
 
 use super::ports::Ports;
+use crate::commands::chat::KEY_FILE;
+use crate::commands::model::FOLDER as MODELS;
 use crate::commands::node::read_genesis;
 use crate::hints::Problem;
 use crate::keystore::{DerivationPath, KdfParams, KeyName, Keystore, Mnemonic, Passphrase, PassphraseSource};
@@ -60,6 +65,8 @@ pub(super) struct Network {
     pub(super) chain: String,
     /// Its hosts' names and configuration files.
     pub(super) hosts: Vec<(String, PathBuf)>,
+    /// The key for their gateways.
+    pub(super) key: String,
 }
 
 impl Layout {
@@ -113,7 +120,7 @@ impl Layout {
             }
         }
         remove(self.path("keys").join(format!("{DEVELOPER}.json")))?;
-        for name in ["network.json", "passphrase", "genesis.json"] {
+        for name in ["network.json", KEY_FILE, "passphrase", "genesis.json"] {
             remove(self.path(name))?;
         }
         Ok(())
@@ -160,7 +167,7 @@ impl Layout {
             ));
         }
         let configs = self.assign_ports(&folders, rpc_port, sprint_threads)?;
-        Ok(Network { chain: genesis.chain().to_string(), hosts: configs })
+        Ok(Network { chain: genesis.chain().to_string(), hosts: configs, key: self.api_key()? })
     }
 
     /// Makes keys, genesis and folders. The genesis is written last: it is what says that all is there.
@@ -208,13 +215,23 @@ impl Layout {
             Problem::new("randomness", format!("the system gives no randomness: {error}"))
         })?;
         let path = self.path("passphrase");
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&path).map_err(|error| Problem::file("write", &path, error))?;
-        writeln!(file, "{}", hex::encode(random)).map_err(|error| Problem::file("write", &path, error))?;
+        write_secret(&path, &hex::encode(random))?;
         Ok(PassphraseSource::File(path).existing("")?)
+    }
+
+    /// The key for the gateways, made if there is none.
+    fn api_key(&self) -> Result<String, Problem> {
+        let path = self.path(KEY_FILE);
+        if !path.exists() {
+            let key = Key::generate().map_err(|error| Problem::told("randomness", error))?;
+            write_secret(&path, &format!("{DEVELOPER} {}", key.reveal()))?;
+        }
+        let text = std::fs::read_to_string(&path).map_err(|error| Problem::file("read", &path, error))?;
+        let key = text.lines().find_map(|line| line.strip_prefix(DEVELOPER)).map(str::trim);
+        key.map(str::to_owned).ok_or_else(|| {
+            Problem::file("read", &path, format!("it has no line `{DEVELOPER} KEY`"))
+                .hint("remove it: the next start makes a new one")
+        })
     }
 
     /// Gives every host free ports, the old ones where they still are.
@@ -249,6 +266,9 @@ impl Layout {
                     sprint.threads = threads;
                 }
             }
+            // Networks of earlier versions have none.
+            let gateway = config.gateway.get_or_insert_with(local_gateway);
+            gateway.listen = ports.prefer(old(gateway.listen))?;
             configs.push((name.clone(), path, config));
         }
         let consensus: Vec<_> = configs.iter().map(|(_, _, config)| config.consensus.listen).collect();
@@ -262,9 +282,8 @@ impl Layout {
     }
 
     /// Tells other commands where the network is.
-    pub(super) fn announce(&self, rpc: &[String], pids: &[u32], chain: &str) -> Result<(), Problem> {
-        let file = NetworkFile { rpc: rpc.to_vec(), pids: pids.to_vec(), chain: chain.to_owned() };
-        let json = serde_json::to_vec_pretty(&file).map_err(|error| {
+    pub(super) fn announce(&self, file: &NetworkFile) -> Result<(), Problem> {
+        let json = serde_json::to_vec_pretty(file).map_err(|error| {
             Problem::new("defect", format!("the network file cannot be written: {error}"))
         })?;
         write(&NetworkFile::path_in(&self.directory), &json)
@@ -297,9 +316,35 @@ fn local_config(name: &str, host: Address, share: u8) -> NodeConfig {
         gossip: GossipConfig { listen: unset, peers: Vec::new(), allowed: Vec::new() },
         rpc: RpcConfig { listen: unset },
         sprint: Some(SprintConfig { threads: 1, share, listen: unset, url: None, allow_private: true }),
+        gateway: Some(local_gateway()),
         store: StoreConfig { cache_mib: 16, ..StoreConfig::default() },
         join: JoinConfig { snapshot_from: Vec::new(), key_is_new: true },
     }
+}
+
+/// One thread for each host: all of them share this machine.
+fn local_gateway() -> GatewayConfig {
+    GatewayConfig {
+        listen: std::net::SocketAddr::from(([127, 0, 0, 1], 1)),
+        keys: Some(Path::new("..").join(KEY_FILE)),
+        models: Path::new("..").join(MODELS),
+        serve: GatewayConfig::default_serve(),
+        threads: 1,
+        cache_mib: 64,
+        sequences: GatewayConfig::default_sequences(),
+        cors: Vec::new(),
+        upstream: Vec::new(),
+    }
+}
+
+/// A new file with one line that only its owner may read.
+fn write_secret(path: &Path, line: &str) -> Result<(), Problem> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path).map_err(|error| Problem::file("write", path, error))?;
+    writeln!(file, "{line}").map_err(|error| Problem::file("write", path, error))
 }
 
 /// The passphrase has 256 random bits: stretching would add nothing but time.

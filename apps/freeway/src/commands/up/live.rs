@@ -7,8 +7,9 @@ use freeway_api::Client;
 use tokio::time::Instant;
 
 use super::children::Children;
-use super::layout::{Layout, Network};
+use super::layout::Layout;
 use crate::hints::Problem;
+use crate::network_file::NetworkFile;
 use crate::output::Output;
 
 /// How often the line is renewed.
@@ -20,11 +21,10 @@ const WINDOW: usize = 20;
 pub(super) async fn follow(
     children: &mut Children,
     layout: &Layout,
-    rpc: &[String],
-    network: &Network,
+    mut file: NetworkFile,
     output: Output,
 ) -> Result<(), Problem> {
-    let clients: Vec<Client> = rpc.iter().filter_map(|url| Client::new(url).ok()).collect();
+    let clients: Vec<Client> = file.rpc.iter().filter_map(|url| Client::new(url).ok()).collect();
     let mut progress = output.progress();
     let mut tick = tokio::time::interval(RENEW);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -39,7 +39,8 @@ pub(super) async fn follow(
             _ = tick.tick() => {
                 if children.revive()? {
                     // A host that was started again has another process.
-                    layout.announce(rpc, &children.pids(), &network.chain)?;
+                    file.pids = children.pids();
+                    layout.announce(&file)?;
                 }
                 // Any host that answers will do.
                 let mut status = None;

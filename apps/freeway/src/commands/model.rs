@@ -1,0 +1,168 @@
+//! `freeway model`: make packages of models, and keep those that this machine serves.
+
+mod add;
+mod list;
+mod pack;
+mod remove;
+mod show;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use freeway_models::{Entry, Library, Progress};
+use serde::Serialize;
+
+use crate::cli::Context;
+use crate::hints::Problem;
+use crate::output::{Output, Page};
+
+/// The folder of packages in a directory of a network.
+pub(crate) const FOLDER: &str = "models";
+
+const EXAMPLES: &str = "\
+Examples:
+  freeway model pack ./Qwen3-0.6B          make a package of a Hugging Face folder, with a report on its quality
+  freeway model pack model-Q8_0.gguf       the same from a GGUF file
+  freeway model add model.freeway          check a package that somebody sent, and keep it
+  freeway model list                       those of this machine
+  freeway model show guide --verify        everything about one, and whether its bytes are right";
+
+/// Options of `freeway model`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES, arg_required_else_help = true)]
+pub struct Model {
+    /// The folder of packages [default: `models` in the directory of the network].
+    #[arg(long, global = true, value_name = "DIR", env = "FREEWAY_MODELS")]
+    models: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a package of a Hugging Face folder or a GGUF file.
+    Pack(pack::Pack),
+    /// List the packages of this machine.
+    List(list::List),
+    /// Show everything about a package.
+    Show(show::ShowModel),
+    /// Check a package and keep it.
+    Add(add::Add),
+    /// Delete a package.
+    Remove(remove::Remove),
+}
+
+impl Model {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// If a file is damaged or hostile, or cannot be read or written.
+    pub async fn run(self, context: &Context) -> Result<(), Problem> {
+        let folder = match self.models {
+            Some(folder) => folder,
+            None => context.directory()?.join(FOLDER),
+        };
+        let output = context.output();
+        let command = self.command;
+        // All of it is files and arithmetic.
+        let work = tokio::task::spawn_blocking(move || match command {
+            Command::Pack(command) => command.run(&folder, output),
+            Command::List(command) => command.run(&folder, output),
+            Command::Show(command) => command.run(&folder, output),
+            Command::Add(command) => command.run(&folder, output),
+            Command::Remove(command) => command.run(&folder, output),
+        });
+        work.await.unwrap_or_else(|error| Err(Problem::new("defect", format!("the work stopped: {error}"))))
+    }
+}
+
+fn library(folder: &std::path::Path) -> Result<Library, Problem> {
+    Library::open(folder)
+        .map_err(|error| Problem::told("models", error).or_hint("name another folder with --models"))
+}
+
+/// A package in short.
+#[derive(Debug, Serialize)]
+struct Line {
+    name: String,
+    root: String,
+    family: String,
+    parameters: u64,
+    context: u32,
+    group: usize,
+    bytes: u64,
+    built_in: bool,
+}
+
+impl From<&Entry> for Line {
+    fn from(entry: &Entry) -> Self {
+        Self {
+            name: entry.name.clone(),
+            root: entry.root.to_string(),
+            family: entry.family.to_string(),
+            parameters: entry.parameters,
+            context: entry.context,
+            group: entry.group.size(),
+            bytes: entry.bytes,
+            built_in: false,
+        }
+    }
+}
+
+impl Line {
+    fn of(package: &freeway_models::Package, built_in: bool) -> Self {
+        let config = package.config();
+        Self {
+            name: package.name().to_owned(),
+            root: package.root().to_string(),
+            family: config.family.to_string(),
+            parameters: config.parameters(),
+            context: config.context,
+            group: config.group.size(),
+            bytes: package.bytes(),
+            built_in,
+        }
+    }
+
+    fn fields(&self, page: &mut Page) {
+        page.fields([
+            ("name", self.name.clone()),
+            ("root", self.root.clone()),
+            ("family", self.family.clone()),
+            ("parameters", count(self.parameters)),
+            ("context", format!("{} tokens", self.context)),
+            ("scales", scales(self.group)),
+            ("size", mib(self.bytes)),
+            ("origin", if self.built_in { "built in".into() } else { String::new() }),
+        ]);
+    }
+}
+
+fn scales(group: usize) -> String {
+    match group {
+        0 => "one for each output".into(),
+        group => format!("one for each {group} weights"),
+    }
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64)
+}
+
+fn count(number: u64) -> String {
+    match number {
+        0..1_000_000 => format!("{:.0} thousand", number as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} million", number as f64 / 1e6),
+        _ => format!("{:.2} billion", number as f64 / 1e9),
+    }
+}
+
+/// A function that shows how far long work is.
+fn progress(output: Output) -> impl FnMut(Progress) {
+    let mut line = output.progress();
+    move |at: Progress| {
+        let part = (at.done as f64 / at.total.max(1) as f64 * 100.0).min(100.0);
+        line.set(format!("{} {part:.0} %", at.stage));
+    }
+}

@@ -1,0 +1,122 @@
+//! The section of a node that answers developers.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// Sequences that one model computes at once, at most.
+const MAX_SEQUENCES: usize = 4_096;
+/// Servers that one gateway passes requests on to, at most.
+const MAX_UPSTREAMS: usize = 64;
+
+/// How a node serves models behind the OpenAI interface.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewayConfig {
+    /// Where it listens, as IP:PORT; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// A file of keys, one `NAME KEY` a line. Without it everybody is answered, which only a loopback address
+    /// may do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<PathBuf>,
+    /// The folder of model packages.
+    #[serde(default = "GatewayConfig::default_models")]
+    pub models: PathBuf,
+    /// Which of them are served, by name or root. The built-in one is `guide`.
+    #[serde(default = "GatewayConfig::default_serve")]
+    pub serve: Vec<String>,
+    /// Threads that compute; 0 takes one for each core.
+    #[serde(default)]
+    pub threads: usize,
+    /// Memory for keys and values of each model, in MiB.
+    #[serde(default = "GatewayConfig::default_cache_mib")]
+    pub cache_mib: usize,
+    /// Sequences that each model computes at once.
+    #[serde(default = "GatewayConfig::default_sequences")]
+    pub sequences: usize,
+    /// Web pages that may ask, as origins; none unless named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cors: Vec<String>,
+    /// OpenAI-compatible servers that answer for further models.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upstream: Vec<UpstreamConfig>,
+}
+
+/// A server that answers for models.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpstreamConfig {
+    /// Its base URL, ending in `/v1`.
+    pub url: String,
+    /// A file with the key that it wants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<PathBuf>,
+    /// The names of models here, with their names there.
+    #[serde(default)]
+    pub models: BTreeMap<String, String>,
+}
+
+impl GatewayConfig {
+    /// The usual folder of packages.
+    pub fn default_models() -> PathBuf {
+        "models".into()
+    }
+
+    /// The guide alone.
+    pub fn default_serve() -> Vec<String> {
+        vec!["guide".into()]
+    }
+
+    /// Room for some conversations of a small model.
+    pub fn default_cache_mib() -> usize {
+        256
+    }
+
+    /// As many as a small machine serves well.
+    pub fn default_sequences() -> usize {
+        32
+    }
+
+    /// What makes no sense, in words.
+    ///
+    /// # Errors
+    /// Names the key.
+    pub fn check(&self) -> Result<(), String> {
+        if self.keys.is_none() && !self.listen.ip().is_loopback() {
+            return Err(
+                "gateway.listen can be reached from other machines; name a file of keys in gateway.keys, \
+                        or listen on 127.0.0.1"
+                    .into(),
+            );
+        }
+        if self.threads > 4_096 {
+            return Err("gateway.threads must be at most 4096".into());
+        }
+        if !(1..=MAX_SEQUENCES).contains(&self.sequences) {
+            return Err(format!("gateway.sequences must be from 1 to {MAX_SEQUENCES}"));
+        }
+        if !(1..=1 << 20).contains(&self.cache_mib) {
+            return Err("gateway.cache_mib must be from 1 to a tebibyte".into());
+        }
+        if self.upstream.len() > MAX_UPSTREAMS {
+            return Err(format!("gateway.upstream names more than {MAX_UPSTREAMS} servers"));
+        }
+        if let Some(empty) = self.upstream.iter().find(|upstream| upstream.models.is_empty()) {
+            return Err(format!(
+                "gateway.upstream {:?} serves no model; write models = {{ \"name here\" = \"name there\" }}",
+                empty.url
+            ));
+        }
+        Ok(())
+    }
+
+    /// Lets relative paths count from `folder`.
+    pub(super) fn resolve(&mut self, folder: &Path) {
+        let keys = self.upstream.iter_mut().filter_map(|upstream| upstream.key_file.as_mut());
+        for relative in std::iter::once(&mut self.models).chain(self.keys.as_mut()).chain(keys) {
+            *relative = folder.join(&relative);
+        }
+    }
+}

@@ -121,30 +121,6 @@ impl Shape {
         self.tensors().iter().map(|tensor| tensor.draw(&mut random)).collect()
     }
 
-    /// Lab.
-    pub fn mimetic(&self, weights: &mut [Vec<f32>], qk: f32, vo: f32, seed: u64) {
-        let specs = self.tensors();
-        let mut random = Random::new(seed ^ 77);
-        let find = |name: String| specs.iter().position(|s| s.name == name).unwrap_or(0);
-        let (d, w) = (self.head, self.width);
-        for layer in 0..self.layers {
-            let at = |n: &str| find(format!("model.layers.{layer}.self_attn.{n}.weight"));
-            let (q, k, v, o) = (at("q_proj"), at("k_proj"), at("v_proj"), at("o_proj"));
-            for x in weights[k].iter_mut() { *x = random.normal() * qk; }
-            for x in weights[v].iter_mut() { *x = random.normal() * vo; }
-            let group = self.heads / self.kv_heads;
-            for h in 0..self.heads {
-                let kv = h / group;
-                for i in 0..d {
-                    for c in 0..w {
-                        weights[q][(h * d + i) * w + c] = 0.7 * weights[k][(kv * d + i) * w + c] + 0.7 * random.normal() * qk;
-                        weights[o][c * self.heads * d + h * d + i] = 0.7 * weights[v][(kv * d + i) * w + c] + 0.3 * random.normal() * vo;
-                    }
-                }
-            }
-        }
-    }
-
     /// Cosines and sines of the rotary embedding: `[positions][head / 2]` each.
     pub fn rope(&self, positions: usize) -> (Vec<f32>, Vec<f32>) {
         let half = self.head / 2;

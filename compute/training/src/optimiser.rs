@@ -2,50 +2,27 @@
 
 use crate::architecture::TensorSpec;
 
-/// One rise and fall of the learning rate.
+/// Learning rates: a linear rise, then a fall along a cosine.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Cycle {
-    /// The step at which it begins.
-    pub start: usize,
+pub struct Schedule {
     /// Highest learning rate.
     pub peak: f32,
-    /// Steps of the warm-up.
+    /// Steps of the rise.
     pub warm_up: usize,
-    /// Steps until the rate has fallen; the next cycle may begin before.
-    pub length: usize,
+    /// Steps altogether.
+    pub steps: usize,
 }
 
-/// Learning rates: each cycle lasts until the next one begins, the last one until it has fallen.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Schedule {
-    /// In the order of their starts; the first starts at 0.
-    pub cycles: Vec<Cycle>,
-}
-
-/// Learning rate at the end of a cycle, as a share of its peak.
+/// Learning rate at the end, as a share of the peak.
 const LAST: f32 = 0.02;
 
 impl Schedule {
-    /// Steps altogether.
-    pub fn steps(&self) -> usize {
-        self.cycles.last().map_or(0, |cycle| cycle.start + cycle.length)
-    }
-
     /// The learning rate of `step`, from 0.
     pub fn rate(&self, step: usize) -> f32 {
-        self.cycles
-            .iter()
-            .rfind(|cycle| cycle.start <= step)
-            .map_or(0.0, |cycle| cycle.rate(step - cycle.start))
-    }
-}
-
-impl Cycle {
-    fn rate(&self, step: usize) -> f32 {
         if step < self.warm_up {
             return self.peak * (step + 1) as f32 / self.warm_up as f32;
         }
-        let done = (step - self.warm_up) as f32 / self.length.saturating_sub(self.warm_up).max(1) as f32;
+        let done = (step - self.warm_up) as f32 / self.steps.saturating_sub(self.warm_up).max(1) as f32;
         let cosine = 0.5 * (1.0 + (done.min(1.0) * std::f32::consts::PI).cos());
         self.peak * (LAST + (1.0 - LAST) * cosine)
     }
@@ -130,12 +107,10 @@ mod tests {
 
     #[test]
     fn rate_rises_and_falls() {
-        let first = Cycle { start: 0, peak: 1.0, warm_up: 10, length: 110 };
-        let schedule = Schedule { cycles: vec![first, Cycle { start: 60, ..first }] };
+        let schedule = Schedule { peak: 1.0, warm_up: 10, steps: 110 };
         assert!(schedule.rate(0) < schedule.rate(9));
         assert!((schedule.rate(10) - 1.0).abs() < 1e-6);
-        assert!(schedule.rate(59) < 0.6 && schedule.rate(60) < 0.2);
-        assert!((schedule.rate(70) - 1.0).abs() < 1e-6);
-        assert!((schedule.rate(schedule.steps()) - LAST).abs() < 1e-6);
+        assert!((schedule.rate(110) - LAST).abs() < 1e-6);
+        assert!((schedule.rate(1000) - LAST).abs() < 1e-6);
     }
 }

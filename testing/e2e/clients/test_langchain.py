@@ -1,8 +1,10 @@
 """LangChain's chat model and embeddings."""
 
+from typing import Annotated
+
 from langchain_core.messages import HumanMessage, SystemMessage
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 
 def model(base_url, key, **more):
@@ -20,7 +22,7 @@ def test_invoke_and_stream(base_url, key):
 
 class Answer(BaseModel):
     sure: bool
-    level: int
+    level: Annotated[int, Field(ge=0, le=9)]
 
 
 def test_structured_output(base_url, key):

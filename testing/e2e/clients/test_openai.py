@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+from typing import Annotated, Literal
 
 import openai
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 MODEL = "guide"
 QUESTION = [{"role": "user", "content": "What is Freeway?"}]
@@ -99,8 +100,10 @@ def test_stop_strings(client):
 
 
 class Weather(BaseModel):
-    city: str
-    degrees: int
+    """Bounded everywhere: the guide has never seen JSON, and would write a string without end."""
+
+    city: Literal["Oslo", "Quito"]
+    degrees: Annotated[int, Field(ge=-50, le=60)]
     sunny: bool
 
 
@@ -113,8 +116,8 @@ def test_structured_output(client):
         seed=1,
         max_tokens=400,
     )
-    if answer.choices[0].finish_reason == "stop":
-        assert isinstance(answer.choices[0].message.parsed, Weather)
+    assert answer.choices[0].finish_reason == "stop"
+    assert isinstance(answer.choices[0].message.parsed, Weather)
 
 
 TOOL = {

@@ -12,7 +12,8 @@ use freeway_training::corpus::conversations::{Conversations, Message, Role};
 use freeway_training::corpus::heldout::{self, HeldOut};
 use freeway_training::corpus::random::Random;
 use freeway_training::decode::greedy;
-use freeway_training::optimiser::{Cycle, Schedule};
+use freeway_training::optimiser::Schedule;
+use freeway_training::trainer::batches::Stage;
 use freeway_training::trainer::folder::Folder;
 use freeway_training::trainer::run::{self, Plan};
 use freeway_training::trainer::vocabulary::Vocabulary;
@@ -20,6 +21,8 @@ use freeway_training::trainer::{TrainError, batches};
 
 /// Longest answer, in tokens.
 const LONGEST_ANSWER: usize = 100;
+/// Steps in which the guide is trained.
+const GUIDE_STEPS: usize = 10_000;
 /// Padded tokens in a batch.
 const AREA: usize = 1024;
 /// Chats that validation looks at.
@@ -70,27 +73,6 @@ enum Task {
         #[arg(long)]
         all: bool,
     },
-    /// Lab
-    Lab {
-        #[arg(long, value_delimiter = ',')]
-        shape: Vec<usize>,
-        #[arg(long)]
-        lr: f32,
-        #[arg(long)]
-        area: usize,
-        #[arg(long)]
-        qk: f32,
-        #[arg(long)]
-        vo: f32,
-        #[arg(long)]
-        share: bool,
-        #[arg(long)]
-        seconds: u64,
-        #[arg(long, default_value_t = 0)]
-        muon: usize,
-        #[arg(long, default_value_t = 0.0)]
-        linear: f32,
-    },
     /// Show some of the corpus
     Corpus {
         /// How many conversations
@@ -118,7 +100,6 @@ fn main() -> ExitCode {
 fn act(command: &Command) -> Result<ExitCode, TrainError> {
     match &command.task {
         Task::Train { seed } => train(&command.model, &plan(command.model.kind, *seed)),
-        Task::Lab { shape, lr, area, qk, vo, share, seconds, muon, linear } => lab(shape, *lr, *area, *qk, *vo, *share, *seconds, *muon, *linear),
         Task::Ask { question } => {
             let model = Loaded::read(&command.model)?;
             println!("{}", model.answer(&question.join(" "))?);
@@ -143,17 +124,15 @@ fn act(command: &Command) -> Result<ExitCode, TrainError> {
     }
 }
 
-/// How each kind is trained. The guide's rate rises anew after a while: the first fall came too early to learn which answer
-/// belongs to which question.
+/// How each kind is trained: the rate is low for so small a model, as batches are small.
 fn plan(kind: Kind, seed: u64) -> Plan {
-    let first = Cycle { start: 0, peak: 2e-3, warm_up: 130, length: 2600 };
-    let (cycles, stages) = match kind {
-        Kind::Guide => {
-            (vec![first, Cycle { start: 1800, peak: 1.5e-3, warm_up: 50, length: 4700 }], [1300, 1800, 5800])
-        }
-        Kind::Qwen3 | Kind::Qwen2 => (vec![Cycle { length: 4000, ..first }], [0, 0, 3400]),
+    let (peak, length, conversations) = match kind {
+        Kind::Guide => (1.2e-3, GUIDE_STEPS, GUIDE_STEPS / 5 * 4),
+        Kind::Qwen3 | Kind::Qwen2 => (2e-3, 5000, 4000),
     };
-    Plan { seed, area: AREA, schedule: Schedule { cycles }, stages, report: 50, checkpoint: 100 }
+    let schedule = Schedule { peak, warm_up: 200, steps: length };
+    let stages = vec![(0, Stage::Beginnings), (conversations, Stage::Conversations)];
+    Plan { seed, area: AREA, schedule, stages, report: 50, checkpoint: 100 }
 }
 
 struct Loaded {
@@ -228,14 +207,14 @@ fn train(model: &Model, plan: &Plan) -> Result<ExitCode, TrainError> {
     println!(
         "{} parameters, {size} tokens in the vocabulary, {} steps of {} tokens",
         shape.parameters(),
-        plan.schedule.steps(),
+        plan.schedule.steps,
         plan.area
     );
     // The corpus under a seed that training does not use: the same wordings, other draws and other noise.
     let mut random = Random::new(!plan.seed);
     let chats: Vec<Vec<Message>> = (0..VALIDATED).map(|_| conversations.draw(&mut random)).collect();
     let unseen = batches::of(&vocabulary, &chats, 8)?;
-    let questions = HeldOut::read(heldout::FILE)?;
+    let (questions, draws) = (HeldOut::read(heldout::FILE)?, draws(&conversations, !plan.seed));
     let began = Instant::now();
     let tell = |report: run::Report, weights: &[Vec<f32>]| {
         println!(
@@ -249,15 +228,15 @@ fn train(model: &Model, plan: &Plan) -> Result<ExitCode, TrainError> {
             minutes(report.left),
             report.seen.1 as f64 / 1e6
         );
-        if report.steps.0 % 500 == 0 || report.steps.0 == report.steps.1 {
-            let good = questions.iter().filter(|held_out| {
-                answer(shape, weights, &vocabulary, &held_out.question)
-                    .is_ok_and(|text| held_out.sensible(&text))
-            });
-            let good = good.count();
-            let loss = run::validate(shape, weights, &unseen);
+        if report.steps.0.is_multiple_of(500) || report.steps.0 == report.steps.1 {
+            let say = |question: &str| answer(shape, weights, &vocabulary, question).unwrap_or_default();
+            let sensible =
+                questions.iter().filter(|held_out| held_out.sensible(&say(&held_out.question))).count();
+            let right = draws.iter().filter(|(question, answers)| answers.contains(&say(question))).count();
             println!(
-                "  unseen draws: loss {loss:.4}; held-out questions: {good} of {} answered sensibly",
+                "  unseen draws: loss {:.4}, {right} of {} right; held-out questions: {sensible} of {} answered sensibly",
+                run::validate(shape, weights, &unseen),
+                draws.len(),
                 questions.len()
             );
         }
@@ -265,85 +244,26 @@ fn train(model: &Model, plan: &Plan) -> Result<ExitCode, TrainError> {
     let weights = run::train(shape, plan, &conversations, &vocabulary, &folder, tell)?;
     folder.write_model(&shape, &vocabulary, &weights)?;
     println!("trained in {}; the model is in {}", minutes(began.elapsed()), model.out.display());
-    let example = vec![
-        Message { role: Role::User, text: "What is Freeway?".to_owned() },
-        Message { role: Role::Assistant, text: answer(shape, &weights, &vocabulary, "What is Freeway?")? },
-    ];
-    println!("{}", example.iter().map(|message| message.text.as_str()).collect::<Vec<_>>().join("\n"));
+    let question = "What is Freeway?";
+    println!("{question}\n{}", answer(shape, &weights, &vocabulary, question)?);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Questions of the corpus under a seed that training does not use, each with all its answers.
+fn draws(conversations: &Conversations, seed: u64) -> Vec<(String, Vec<String>)> {
+    let mut random = Random::new(seed);
+    let intents = &conversations.intents().all;
+    (0..VALIDATED)
+        .map(|_| {
+            let mut messages = conversations.draw_single(&mut random);
+            let answer = messages.pop().map_or_else(String::new, |message| message.text);
+            let question = messages.pop().map_or_else(String::new, |message| message.text);
+            let intent = intents.iter().find(|intent| intent.answers.contains(&answer));
+            (question, intent.map_or_else(|| vec![answer], |intent| intent.answers.clone()))
+        })
+        .collect()
 }
 
 fn minutes(time: Duration) -> String {
     format!("{}:{:02}", time.as_secs() / 60, time.as_secs() % 60)
-}
-
-#[allow(missing_docs)]
-fn lab(sh: &[usize], lr: f32, area: usize, qk: f32, vo: f32, share: bool, seconds: u64, muon: usize, mlr: f32) -> Result<ExitCode, TrainError> {
-    use freeway_training::optimiser::Optimiser;
-    use freeway_training::trainer::batches::Stage;
-    use freeway_training::trainer::framework::Framework;
-    let conversations = Conversations::load()?;
-    let vocabulary = Vocabulary::read(&std::fs::read("/tmp/guide/v2/tokenizer.json").unwrap_or_default())?;
-    let shape = Shape { family: Family::Llama, vocabulary: vocabulary.size(), width: sh[0], layers: sh[1], heads: sh[2], kv_heads: sh[3], head: sh[4], hidden: sh[5] };
-    let mut weights = shape.initial(1);
-    if qk > 0.0 { shape.mimetic(&mut weights, qk, vo, 1); }
-    if share {
-        for id in 0..vocabulary.size() {
-            let text = vocabulary.decode(&[id as u32])?.trim().to_lowercase();
-            if text.is_empty() { continue; }
-            let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
-            let mut random = Random::new(hash);
-            for x in &mut weights[0][id * shape.width..(id + 1) * shape.width] { *x = random.normal() * 0.02 + *x * 0.2; }
-        }
-    }
-    let mut random = Random::new(991);
-    let (mut facts, mut sums) = (Vec::new(), Vec::new());
-    while facts.len() < 200 || sums.len() < 100 {
-        let chat = conversations.draw_single(&mut random);
-        if chat.last().is_some_and(|m| m.text.contains(" = ")) { if sums.len() < 100 { sums.push(chat); } } else if facts.len() < 200 { facts.push(chat); }
-    }
-    let (facts, sums) = (batches::of(&vocabulary, &facts, 8)?, batches::of(&vocabulary, &sums, 8)?);
-    let tensors = shape.tensors();
-    let mut optimiser = Optimiser::new(&tensors);
-    let framework = Framework::new(shape);
-    let mut momentum: Vec<Vec<f32>> = tensors.iter().map(|t| vec![0.0; t.elements()]).collect();
-    let (mut round, mut seen, mut cpu) = (0, 0, 0.0);
-    let began = Instant::now();
-    let mut next = 30;
-    println!("params {}", shape.parameters());
-    loop {
-        for batch in batches::round(&conversations, &vocabulary, (1, round), Stage::Beginnings, area * 2)? {
-            let t = Instant::now();
-            let step = framework.step(&weights, &batch);
-            let rate = lr * ((optimiser.steps + 1) as f32 / 100.0).min(1.0);
-            if muon > 0 {
-                let mut grads = step.gradients;
-                let warm = ((optimiser.steps + 1) as f32 / 100.0).min(1.0);
-                for (i, t) in tensors.iter().enumerate() {
-                    if t.dimensions.len() == 2 && i > 0 {
-                        let m = &mut momentum[i];
-                        let mut u = vec![0.0; m.len()];
-                        for ((m, g), u) in m.iter_mut().zip(&grads[i]).zip(&mut u) { *m = 0.95 * *m + 0.05 * g; *u = 0.95 * *m + 0.05 * g; }
-                        let o = framework.orthogonal(&u, &t.dimensions);
-                        let scale = mlr * warm * 0.2 * (t.dimensions[0].max(t.dimensions[1]) as f32).sqrt();
-                        for (w, o) in weights[i].iter_mut().zip(&o) { *w = *w * (1.0 - mlr * warm * 0.05) - scale * o; }
-                        grads[i].iter_mut().for_each(|g| *g = 0.0);
-                    }
-                }
-                let kept: Vec<Vec<f32>> = tensors.iter().zip(&weights).enumerate().map(|(i, (t, w))| if t.dimensions.len() == 2 && i > 0 { w.clone() } else { Vec::new() }).collect();
-                optimiser.step(&tensors, &mut weights, &grads, rate);
-                for (w, k) in weights.iter_mut().zip(kept) { if !k.is_empty() { *w = k; } }
-            } else {
-                optimiser.step(&tensors, &mut weights, &step.gradients, rate);
-            }
-            cpu += t.elapsed().as_secs_f64();
-            seen += batch.tokens.len();
-            if began.elapsed().as_secs() >= next {
-                next += 30;
-                println!("{:4.0}s steps {} tokens {:.2}M train {:.3} facts {:.4} sums {:.4}  {:.0} tok/s", cpu, optimiser.steps, seen as f64 / 1e6, step.loss, run::validate(shape, &weights, &facts), run::validate(shape, &weights, &sums), seen as f64 / cpu);
-                if began.elapsed().as_secs() > seconds { return Ok(ExitCode::SUCCESS); }
-            }
-        }
-        round += 1;
-    }
 }

@@ -124,12 +124,12 @@ impl Conversations {
 
     fn turn(&self, random: &mut Random) -> (String, String) {
         let kind = match random.below(100) {
-            0..36 => {
+            0..28 => {
                 let (question, answer) = sums::draw(random);
                 return (Self::written(question, random), answer);
             }
-            36..76 => &self.freeway,
-            76..86 => &self.guide,
+            28..73 => &self.freeway,
+            73..85 => &self.guide,
             _ => &self.limits,
         };
         let intent = &self.intents.all[kind[random.below(kind.len())]];

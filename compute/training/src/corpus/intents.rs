@@ -9,14 +9,15 @@
 //! raw: 你好                           questions that get no noise
 //! say: The beacon gives ...          answers, one a line
 //! ```
-//! `@city: Rome|Oslo` defines a list, `#` begins a comment.
+//! `++ beacon` goes on with an intent that was begun before. `@city: Rome|Oslo` defines a list, `#` begins a comment.
+//! The first answer is given most of the time.
 
 use super::CorpusError;
 use super::random::Random;
 use super::templates::{Lists, Template};
 
 /// The files of the corpus.
-const FILES: [(&str, &str, Kind); 8] = [
+const FILES: [(&str, &str, Kind); 9] = [
     ("network.txt", include_str!("../../data/network.txt"), Kind::Freeway),
     ("compute.txt", include_str!("../../data/compute.txt"), Kind::Freeway),
     ("money.txt", include_str!("../../data/money.txt"), Kind::Freeway),
@@ -25,10 +26,14 @@ const FILES: [(&str, &str, Kind); 8] = [
     ("self.txt", include_str!("../../data/self.txt"), Kind::Guide),
     ("limits.txt", include_str!("../../data/limits.txt"), Kind::Limit),
     ("chinese.txt", include_str!("../../data/chinese.txt"), Kind::Guide),
+    ("more.txt", include_str!("../../data/more.txt"), Kind::Guide),
 ];
 
 /// What is put around the thing in a `what:` line.
-const WHAT: &str = "what is X|what's X|whats X|what are X|explain X|tell me about X|can you explain X|what does X mean|please explain X|\
+const WHAT: &str = "what role does X play|what does X do|i keep hearing about X|what can you say about X|summarise X|what should i know about X|\
+give me an idea of X|could you go over X|walk me through X|an introduction to X|i am reading about X|overview of X|X explained|\
+what about X|details on X|help with X|teach me X|why do you have X|where do i learn about X|make me understand X|i wonder what X is|\
+do you have X|can you describe X|tell me in your words what X is|what is X|what's X|whats X|what are X|explain X|tell me about X|can you explain X|what does X mean|please explain X|\
 describe X|what exactly is X|define X|i want to know about X|i do not understand X|help me understand X|\
 give me a short explanation of X|tell me more about X|how would you explain X|could you tell me what X is|\
 what do you know about X|what do you mean by X|X|say something about X|do you know what X is|i have a question about X|\
@@ -36,11 +41,16 @@ what can you tell me about X|how does X work|i would like to learn about X|expla
 never heard of X|meaning of X|X, what is that|what is X {for|about}|why is there X";
 
 /// What is put around the action in a `how:` line.
-const HOW: &str = "how do i X|how can i X|how to X|i want to X|i would like to X|what do i do to X|show me how to X|is there a way to X|\
+const HOW: &str = "what is needed to X|which steps do i take to X|i would love to X|let me X|what do i type to X|what lets me X|\
+i am looking for a way to X|do you know how to X|any way to X|guide me to X|which tool lets me X|what would i run to X|\
+i cannot find out how to X|how does somebody X|what should i run to X|i have to X|tell me the command to X|can you X|\
+who can help me X|could i X|how is it possible to X|i intend to X|how do i X|how can i X|how to X|i want to X|i would like to X|what do i do to X|show me how to X|is there a way to X|\
 can i X|how does one X|which command do i need to X|what is the command to X|explain how to X|tell me how to X|i need to X|\
 how would i X|help me X|what must i do to X|steps to X|how could i X|where can i X|what is the best way to X|\
 i am trying to X|how do you X|please help me to X|X|could you show me how to X|what should i do to X|how do we X";
 
+/// Percent of answers that are not the intent's first. Few: each answer is learned on its own, and only one is ever the likeliest.
+const OTHER_ANSWERS: usize = 15;
 /// Most wordings that are listed of one template.
 const LISTED: usize = 4000;
 
@@ -75,6 +85,8 @@ pub struct Intent {
 pub struct Intents {
     /// In the order of the files.
     pub all: Vec<Intent>,
+    /// Index of the intent that lines belong to.
+    open: usize,
     lists: Lists,
 }
 
@@ -97,7 +109,7 @@ impl Intents {
     }
 
     fn read(files: &[(&str, &str, Kind)]) -> Result<Self, CorpusError> {
-        let mut intents = Self { all: Vec::new(), lists: Lists::new() };
+        let mut intents = Self { all: Vec::new(), open: 0, lists: Lists::new() };
         for (file, text, kind) in files {
             for (index, line) in text.lines().enumerate() {
                 intents.line(line.trim(), *kind).map_err(|problem| CorpusError {
@@ -129,7 +141,13 @@ impl Intents {
                 return Err(format!("intent {name} exists already; choose another name"));
             }
             let (groups, raw, answers) = (Vec::new(), Vec::new(), Vec::new());
+            self.open = self.all.len();
             self.all.push(Intent { name: name.to_owned(), kind, groups, raw, answers });
+            return Ok(());
+        }
+        if let Some(name) = line.strip_prefix("++ ") {
+            let found = self.all.iter().position(|intent| intent.name == name);
+            self.open = found.ok_or_else(|| format!("there is no intent {name}; begin it with ##"))?;
             return Ok(());
         }
         if line.is_empty() || line.starts_with('#') {
@@ -140,7 +158,8 @@ impl Intents {
             self.lists.insert(name.to_owned(), value.split('|').map(str::to_owned).collect());
             return Ok(());
         }
-        let intent = self.all.last_mut().ok_or("stands before the first intent; begin with ## name")?;
+        let intent =
+            self.all.get_mut(self.open).ok_or("stands before the first intent; begin with ## name")?;
         match key {
             "what" => intent.groups.push(surround(WHAT, value)?),
             "how" => intent.groups.push(surround(HOW, value)?),
@@ -167,7 +186,8 @@ impl Intents {
 
     /// One answer of `intent`.
     pub fn answer<'a>(&self, intent: &'a Intent, random: &mut Random) -> &'a str {
-        &intent.answers[random.below(intent.answers.len())]
+        let others = intent.answers.len() > 1 && random.percent(OTHER_ANSWERS);
+        &intent.answers[if others { random.between(1, intent.answers.len() - 1) } else { 0 }]
     }
 
     /// Every wording of `intent`, without noise.

@@ -144,7 +144,8 @@ pub fn add(question: &str, random: &mut Random) -> String {
     }
     text = match random.below(100) {
         0..48 => sentence(&text, random),
-        48..95 => text,
+        48..62 => text.split(' ').map(|word| name(word).unwrap_or(word)).collect::<Vec<_>>().join(" "),
+        62..95 => text.to_lowercase(),
         95..98 => text.to_uppercase(),
         _ => text.split(' ').map(capital).collect::<Vec<_>>().join(" "),
     };
@@ -166,17 +167,65 @@ fn capital(word: &str) -> String {
     characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
 
+/// Names that have capitals when they are written with care.
+const NAMES: [(&str, &str); 40] = [
+    ("freeway", "Freeway"),
+    ("api", "API"),
+    ("gguf", "GGUF"),
+    ("openai", "OpenAI"),
+    ("fwy", "FWY"),
+    ("gpu", "GPU"),
+    ("gpus", "GPUs"),
+    ("cpu", "CPU"),
+    ("cpus", "CPUs"),
+    ("json", "JSON"),
+    ("bft", "BFT"),
+    ("llm", "LLM"),
+    ("llms", "LLMs"),
+    ("ai", "AI"),
+    ("rust", "Rust"),
+    ("linux", "Linux"),
+    ("mac", "Mac"),
+    ("windows", "Windows"),
+    ("qwen", "Qwen"),
+    ("qwen3", "Qwen3"),
+    ("llama", "Llama"),
+    ("chatgpt", "ChatGPT"),
+    ("gpt", "GPT"),
+    ("nvidia", "Nvidia"),
+    ("cuda", "CUDA"),
+    ("kv", "KV"),
+    ("http", "HTTP"),
+    ("openapi", "OpenAPI"),
+    ("h100", "H100"),
+    ("h100s", "H100s"),
+    ("dkg", "DKG"),
+    ("python", "Python"),
+    ("bob", "Bob"),
+    ("ethereum", "Ethereum"),
+    ("bitcoin", "Bitcoin"),
+    ("url", "URL"),
+    ("avx", "AVX"),
+    ("monday", "Monday"),
+    ("english", "English"),
+    ("i", "I"),
+];
+
+/// The name that a word stands for, with its capitals.
+fn name(word: &str) -> Option<&'static str> {
+    NAMES.iter().find(|(plain, _)| *plain == word).map(|(_, name)| *name)
+}
+
 /// As somebody writes who takes care.
 fn sentence(text: &str, random: &mut Random) -> String {
-    let name = random.percent(70);
+    let careful = random.percent(80);
     let words: Vec<String> = text
         .split(' ')
         .enumerate()
-        .map(|(index, word)| match word {
-            "i" => "I".to_owned(),
-            "freeway" if name => "Freeway".to_owned(),
-            _ if index == 0 => capital(word),
-            _ => word.to_owned(),
+        .map(|(index, word)| match name(word).filter(|_| careful || word == "i") {
+            Some(name) => name.to_owned(),
+            None if index == 0 => capital(word),
+            None => word.to_owned(),
         })
         .collect();
     words.join(" ")

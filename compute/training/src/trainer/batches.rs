@@ -47,13 +47,13 @@ struct Row {
 }
 
 impl Row {
-    fn new(vocabulary: &Vocabulary, messages: &[Message], beginning: f32) -> Result<Self, TrainError> {
+    fn new(vocabulary: &Vocabulary, messages: &[Message]) -> Result<Self, TrainError> {
         let mut row = Self { tokens: Vec::new(), shares: Vec::new() };
         for piece in chat::pieces(messages) {
             let tokens = vocabulary.encode(&piece.text)?;
             row.shares.extend((0..tokens.len()).map(|place| match (piece.learned, place < BEGINNING) {
                 (false, _) => 0.0,
-                (true, true) => beginning,
+                (true, true) => BEGINNING_SHARE,
                 (true, false) => 1.0,
             }));
             row.tokens.extend(tokens);
@@ -105,33 +105,24 @@ impl Batch {
 /// What is learned when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Conversations, every token alike: how sentences go.
-    Language,
-    /// Single questions, the beginning of an answer first: which answer belongs to which question. That is learned
-    /// much faster where no other questions stand before it.
-    Answers,
-    /// The same, most answers cut after their beginning: twice as many questions in the same time.
+    /// Single questions, most answers cut after their beginning: which answer belongs to which question. That is learned much
+    /// faster where no other questions stand before it, and from many questions rather than from whole answers.
     Beginnings,
-    /// Conversations, the beginning of an answer first: to look at the last question only.
+    /// Whole conversations: to look at the last question only, and to end an answer.
     Conversations,
 }
 
 impl Stage {
     fn draw(self, conversations: &Conversations, random: &mut Random) -> Vec<Message> {
         match self {
-            Self::Answers | Self::Beginnings => conversations.draw_single(random),
-            Self::Language | Self::Conversations => conversations.draw(random),
+            Self::Beginnings => conversations.draw_single(random),
+            Self::Conversations => conversations.draw(random),
         }
     }
 
     /// The share of a plan's area that a batch has: where much is to be learned from each row, small steps learn faster.
     fn area(self, area: usize) -> usize {
         if self == Self::Beginnings { area / 2 } else { area }
-    }
-
-    /// How much a token at the beginning of an answer counts.
-    fn beginning(self) -> f32 {
-        if self == Self::Language { 1.0 } else { BEGINNING_SHARE }
     }
 }
 
@@ -149,7 +140,7 @@ pub fn round(
     let mut random = Random::new(seed ^ round.wrapping_add(1).wrapping_mul(0xD1B5_4A32_D192_ED03));
     let area = stage.area(area);
     let mut rows = (0..ROUND)
-        .map(|_| Row::new(vocabulary, &stage.draw(conversations, &mut random), stage.beginning()))
+        .map(|_| Row::new(vocabulary, &stage.draw(conversations, &mut random)))
         .collect::<Result<Vec<_>, _>>()?;
     if stage == Stage::Beginnings {
         rows.iter_mut().filter(|_| !random.percent(WHOLE)).for_each(Row::cut);
@@ -173,8 +164,7 @@ pub fn round(
 /// # Errors
 /// What the tokenizer says.
 pub fn of(vocabulary: &Vocabulary, chats: &[Vec<Message>], rows: usize) -> Result<Vec<Batch>, TrainError> {
-    let all =
-        chats.iter().map(|messages| Row::new(vocabulary, messages, 1.0)).collect::<Result<Vec<_>, _>>()?;
+    let all = chats.iter().map(|messages| Row::new(vocabulary, messages)).collect::<Result<Vec<_>, _>>()?;
     Ok(all.chunks(rows).map(|rows| Batch::new(rows, vocabulary.end_of_text)).collect())
 }
 
@@ -187,15 +177,17 @@ mod tests {
         let conversations = Conversations::load().expect("the corpus can be read");
         let vocabulary = Vocabulary::learn(&conversations, 1).expect("a vocabulary can be learned");
         let area = 512;
-        let batches =
-            round(&conversations, &vocabulary, (1, 0), Stage::Language, area).expect("text can be tokenised");
+        let batches = round(&conversations, &vocabulary, (1, 0), Stage::Conversations, area)
+            .expect("text can be tokenised");
         assert_eq!(
             batches,
-            round(&conversations, &vocabulary, (1, 0), Stage::Language, area).expect("text can be tokenised")
+            round(&conversations, &vocabulary, (1, 0), Stage::Conversations, area)
+                .expect("text can be tokenised")
         );
         assert_ne!(
             batches,
-            round(&conversations, &vocabulary, (1, 1), Stage::Language, area).expect("text can be tokenised")
+            round(&conversations, &vocabulary, (1, 1), Stage::Conversations, area)
+                .expect("text can be tokenised")
         );
         for batch in &batches {
             assert_eq!(batch.tokens.len(), batch.rows * batch.length);
@@ -218,7 +210,7 @@ mod tests {
         for _ in 0..300 {
             let messages = conversations.draw(&mut random);
             let whole: String = chat::pieces(&messages).into_iter().map(|piece| piece.text).collect();
-            let row = Row::new(&vocabulary, &messages, 1.0).expect("text can be tokenised");
+            let row = Row::new(&vocabulary, &messages).expect("text can be tokenised");
             let mut expected = vocabulary.encode(&whole).expect("text can be tokenised");
             expected.truncate(LONGEST);
             assert_eq!(row.tokens, expected, "cutting changed the tokens of {whole}");

@@ -64,26 +64,6 @@ impl Framework {
         self.loss(&self.leaves(weights, false), batch, &self.device).into_scalar::<f32>()
     }
 
-    /// The nearest matrix with singular values of about 1, by five Newton-Schulz iterations: `values` is
-    /// `[dimensions[0]][dimensions[1]]`.
-    pub fn orthogonal(&self, values: &[f32], dimensions: &[usize]) -> Vec<f32> {
-        /// Coefficients of the iteration's odd polynomial: steep at zero, so that small singular values rise fast.
-        const POLYNOMIAL: [f32; 3] = [3.4445, -4.7750, 2.0315];
-        let length = values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt() as f32;
-        let scaled: Vec<f32> = values.iter().map(|value| value / (length + 1e-7)).collect();
-        let flat = dimensions[0] <= dimensions[1];
-        let mut state = Tensor::<2>::from_data(TensorData::new(scaled, dimensions.to_vec()), &self.device);
-        if !flat {
-            state = state.transpose();
-        }
-        for _ in 0..5 {
-            let square = state.clone().matmul(state.clone().transpose());
-            let inner = square.clone().mul_scalar(POLYNOMIAL[1]) + square.clone().matmul(square).mul_scalar(POLYNOMIAL[2]);
-            state = state.clone().mul_scalar(POLYNOMIAL[0]) + inner.matmul(state);
-        }
-        self::values(if flat { state } else { state.transpose() })
-    }
-
     fn leaves(&self, weights: &[Vec<f32>], track: bool) -> Vec<Leaf> {
         let device = if track { self.device.clone().autodiff() } else { self.device.clone() };
         let specs = self.shape.tensors();

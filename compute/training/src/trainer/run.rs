@@ -20,8 +20,8 @@ pub struct Plan {
     pub area: usize,
     /// Learning rates and number of steps.
     pub schedule: Schedule,
-    /// Steps at which single answers, their beginnings, and whole conversations begin; before the first, language is learned.
-    pub stages: [usize; 3],
+    /// What is learned, with the step at which it begins, in this order; the first begins at 0.
+    pub stages: Vec<(usize, Stage)>,
     /// Steps between two reports.
     pub report: usize,
     /// Steps between two checkpoints.
@@ -30,12 +30,10 @@ pub struct Plan {
 
 impl Plan {
     fn stage(&self, step: usize) -> Stage {
-        match step {
-            _ if step < self.stages[0] => Stage::Language,
-            _ if step < self.stages[1] => Stage::Answers,
-            _ if step < self.stages[2] => Stage::Beginnings,
-            _ => Stage::Conversations,
-        }
+        self.stages
+            .iter()
+            .rfind(|(start, _)| *start <= step)
+            .map_or(Stage::Conversations, |(_, stage)| *stage)
     }
 }
 
@@ -70,7 +68,7 @@ pub fn train(
     folder: &Folder,
     mut tell: impl FnMut(Report, &[Vec<f32>]),
 ) -> Result<Vec<Vec<f32>>, TrainError> {
-    let (framework, tensors, last) = (Framework::new(shape), shape.tensors(), plan.schedule.steps());
+    let (framework, tensors, last) = (Framework::new(shape), shape.tensors(), plan.schedule.steps);
     let Checkpoint { mut weights, mut optimiser, mut seen } = match folder.read_checkpoint(&shape)? {
         Some(checkpoint) => checkpoint,
         None => Checkpoint {
@@ -140,7 +138,6 @@ pub fn validate(shape: Shape, weights: &[Vec<f32>], batches: &[Batch]) -> f32 {
 mod tests {
     use super::*;
     use crate::architecture::Family;
-    use crate::optimiser::Cycle;
 
     #[test]
     fn a_killed_run_goes_on_as_if_nothing_had_happened() {
@@ -155,8 +152,15 @@ mod tests {
             hidden: 32,
             ..Shape::small(Family::Qwen3, vocabulary.size())
         };
-        let schedule = Schedule { cycles: vec![Cycle { start: 0, peak: 1e-3, warm_up: 2, length: 6 }] };
-        let plan = Plan { seed: 3, area: 128, schedule, stages: [3, 4, 5], report: 2, checkpoint: 2 };
+        let schedule = Schedule { peak: 1e-3, warm_up: 2, steps: 6 };
+        let plan = Plan {
+            seed: 3,
+            area: 128,
+            schedule,
+            stages: vec![(0, Stage::Conversations), (3, Stage::Beginnings), (5, Stage::Conversations)],
+            report: 2,
+            checkpoint: 2,
+        };
         let run = |folder: &Folder, plan: &Plan| {
             let mut losses = Vec::new();
             let tell = |report: Report, _: &[Vec<f32>]| losses.push(report.loss);
@@ -171,8 +175,9 @@ mod tests {
         // The same schedule, cut after two steps: a run that stops there and one that goes on from its checkpoint.
         let folder = Folder::open(second.path()).expect("a folder");
         let framework = Framework::new(shape);
-        let batches = batches::round(&conversations, &vocabulary, (plan.seed, 0), Stage::Language, plan.area)
-            .expect("batches");
+        let batches =
+            batches::round(&conversations, &vocabulary, (plan.seed, 0), Stage::Conversations, plan.area)
+                .expect("batches");
         let (mut weights, mut optimiser) = (shape.initial(plan.seed), Optimiser::new(&shape.tensors()));
         for (step, batch) in batches[..2].iter().enumerate() {
             let gradients = framework.step(&weights, batch).gradients;

@@ -47,21 +47,12 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The guide's own shape.
+    /// The guide's own shape. Normalised queries and keys make it learn in a fraction of the steps.
     pub fn guide(vocabulary: usize) -> Self {
-        Self {
-            family: Family::Llama,
-            vocabulary,
-            width: 256,
-            layers: 4,
-            heads: 4,
-            kv_heads: 2,
-            head: 64,
-            hidden: 640,
-        }
+        Self { width: 192, heads: 6, hidden: 512, ..Self::small(Family::Qwen3, vocabulary) }
     }
 
-    /// A much smaller model of another family, for measurements of quality on more than one architecture.
+    /// A smaller model of any family, for measurements of quality on more than one architecture.
     pub fn small(family: Family, vocabulary: usize) -> Self {
         Self { family, vocabulary, width: 128, layers: 4, heads: 4, kv_heads: 2, head: 32, hidden: 320 }
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use freeway_training::architecture::{Family, Shape};
 use freeway_training::chat;
-use freeway_training::corpus::conversations::{Conversations, Message, Role};
+use freeway_training::corpus::conversations::{Conversations, Message};
 use freeway_training::corpus::heldout::{self, HeldOut};
 use freeway_training::corpus::random::Random;
 use freeway_training::decode::greedy;
@@ -22,7 +22,11 @@ use freeway_training::trainer::{TrainError, batches};
 /// Longest answer, in tokens.
 const LONGEST_ANSWER: usize = 100;
 /// Steps in which the guide is trained.
-const GUIDE_STEPS: usize = 10_000;
+const GUIDE_STEPS: usize = 12_000;
+/// Steps in which a smaller model is trained.
+const SMALL_STEPS: usize = 5000;
+/// Highest learning rate.
+const RATE: f32 = 2e-3;
 /// Padded tokens in a batch.
 const AREA: usize = 1024;
 /// Chats that validation looks at.
@@ -49,9 +53,11 @@ struct Model {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
-    /// The guide: a Llama of three million parameters
+    /// The guide: two million parameters, of the family Qwen3
     Guide,
-    /// A smaller model with normalised queries and keys
+    /// A smaller model of the family Llama
+    Llama,
+    /// A smaller model of the family Qwen3
     Qwen3,
     /// A smaller model with biases
     Qwen2,
@@ -124,14 +130,11 @@ fn act(command: &Command) -> Result<ExitCode, TrainError> {
     }
 }
 
-/// How each kind is trained: the rate is low for so small a model, as batches are small.
+/// How each kind is trained.
 fn plan(kind: Kind, seed: u64) -> Plan {
-    let (peak, length, conversations) = match kind {
-        Kind::Guide => (1.2e-3, GUIDE_STEPS, GUIDE_STEPS / 5 * 4),
-        Kind::Qwen3 | Kind::Qwen2 => (2e-3, 5000, 4000),
-    };
-    let schedule = Schedule { peak, warm_up: 200, steps: length };
-    let stages = vec![(0, Stage::Beginnings), (conversations, Stage::Conversations)];
+    let steps = if kind == Kind::Guide { GUIDE_STEPS } else { SMALL_STEPS };
+    let schedule = Schedule { peak: RATE, warm_up: 200, steps };
+    let stages = vec![(0, Stage::Beginnings), (steps / 5 * 4, Stage::Conversations)];
     Plan { seed, area: AREA, schedule, stages, report: 50, checkpoint: 100 }
 }
 
@@ -156,8 +159,8 @@ impl Loaded {
 
 fn family(kind: Kind) -> Family {
     match kind {
-        Kind::Guide => Family::Llama,
-        Kind::Qwen3 => Family::Qwen3,
+        Kind::Guide | Kind::Qwen3 => Family::Qwen3,
+        Kind::Llama => Family::Llama,
         Kind::Qwen2 => Family::Qwen2,
     }
 }

@@ -1,16 +1,12 @@
-//! What the gateway adds to the engine, and what an idle stream costs.
+//! What the gateway adds to the engine.
 //!
 //! ```text
-//! cargo build --release -p freeway
 //! cargo run --release -p freeway-e2e --bin freeway-ask
 //! ```
 //!
 //! **Overhead**: chats of one token, offered at a fixed rate whatever the answers do, to the gateway over HTTP and to the same
 //! engine called directly, in turns of some seconds. Each answer's time counts from when its request was due.
-//!
-//! **Idle streams**: a gateway in a process of its own, before a server that accepts requests and stays silent.
 
-mod idle;
 mod overhead;
 
 use std::io::Write;
@@ -30,9 +26,6 @@ struct Options {
     /// Seconds of a turn.
     #[arg(long, default_value_t = 5)]
     seconds: u32,
-    /// Idle streams.
-    #[arg(long, default_value_t = 1_000)]
-    streams: usize,
 }
 
 #[tokio::main]
@@ -47,14 +40,5 @@ async fn main() -> Result<()> {
     }
     let added = |q| overhead::quantile(&gateway, q) - overhead::quantile(&engine, q);
     writeln!(out, "| added | {:.2} ms | {:.2} ms | |", added(0.5), added(0.99))?;
-    let idle = idle::measure(options.streams).await?;
-    writeln!(
-        out,
-        "{} idle streams: {:.1} MiB, {:.1} MiB before the first ({:.1} KiB each)",
-        options.streams,
-        idle.after_mib,
-        idle.before_mib,
-        (idle.after_mib - idle.before_mib) * 1_024.0 / options.streams as f64
-    )?;
     Ok(())
 }

@@ -270,7 +270,10 @@ fn merge(base: &mut Value, overrides: &Value, path: &str, complete: bool) -> Res
         let known = base.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         return Err(GenesisFileError::UnknownParameter { name: format!("{path}.{unknown}"), known });
     }
-    for (name, value) in base {
+    // By name: in which order an object keeps its members depends on how the library was built.
+    let mut members: Vec<_> = base.iter_mut().collect();
+    members.sort_by(|a, b| a.0.cmp(b.0));
+    for (name, value) in members {
         let path = format!("{path}.{name}");
         match overrides.get(name) {
             Some(given) => merge(value, given, &path, complete)?,

@@ -1,7 +1,7 @@
 //! Accounts: balances, sequences, quotas and delegate keys.
 //!
-//! There is no gas. What an account may put on chain follows what it held when the epoch began (balance and
-//! collateral): so many transactions a block. An account that held next to nothing has one an epoch, and all
+//! There is no gas. What an account may put on chain follows what it held when the epoch began (balance, collateral
+//! and what it has in lanes): so many transactions a block. An account that held next to nothing has one an epoch, and all
 //! such accounts together a few places a block.
 
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -15,7 +15,7 @@ use crate::params::{ParamsError, Preset, require};
 use crate::receipt;
 use crate::state::{Fault, Overlay, Reader, Table};
 use crate::transaction::Body;
-use crate::vaults::{SUPPLY, VAULTS, Vaults};
+use crate::vaults::{MINTED, SUPPLY, VAULTS, Vaults};
 
 /// All accounts. An account appears with its first credit or transaction and stays, so that its sequence does.
 pub const ACCOUNTS: Table<Address, Account> = Table::new("accounts/account/");
@@ -322,6 +322,7 @@ impl Module for Accounts {
             ACCOUNTS.set(context.state, &entry.address, &account);
         }
         SUPPLY.set(context.state, &total);
+        MINTED.set(context.state, &Amount::ZERO);
         VAULTS.set(context.state, &Vaults { accounts: total, ..Vaults::default() });
         Ok(())
     }
@@ -409,6 +410,7 @@ fn renewed(
     if account.quota.epoch != epoch {
         let mut basis = account.balance;
         module::add(&mut basis, crate::hosts::collateral_of(state, address)?)?;
+        module::add(&mut basis, crate::lanes::escrow_of(state, address)?)?;
         account.quota = Quota { epoch, basis, ..Quota::default() };
     }
     Ok(account)

@@ -9,7 +9,7 @@ use freeway_primitives::{Amount, Height};
 
 use crate::state::Fault;
 use crate::transaction::TransactionError;
-use crate::{accounts, beacon, evidence, hosts, sprint};
+use crate::{accounts, beacon, endorsements, evidence, hosts, lanes, models, sprint, verification, work};
 
 /// Why a transaction failed. Part of its receipt.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, thiserror::Error)]
@@ -29,6 +29,21 @@ pub enum Failure {
     /// By the rules of the beacon.
     #[error(transparent)]
     Beacon(#[from] beacon::Failure),
+    /// By the rules of models.
+    #[error(transparent)]
+    Models(#[from] models::Failure),
+    /// By the rules of lanes.
+    #[error(transparent)]
+    Lanes(#[from] lanes::Failure),
+    /// By the rules of endorsements.
+    #[error(transparent)]
+    Endorsements(#[from] endorsements::Failure),
+    /// By the rules of work.
+    #[error(transparent)]
+    Work(#[from] work::Failure),
+    /// By the rules of verification.
+    #[error(transparent)]
+    Verification(#[from] verification::Failure),
 }
 
 impl Failure {
@@ -40,6 +55,11 @@ impl Failure {
             Self::Evidence(failure) => failure.code(),
             Self::Sprint(failure) => failure.code(),
             Self::Beacon(failure) => failure.code(),
+            Self::Endorsements(failure) => failure.code(),
+            Self::Models(failure) => failure.code(),
+            Self::Lanes(failure) => failure.code(),
+            Self::Work(failure) => failure.code(),
+            Self::Verification(failure) => failure.code(),
         }
     }
 
@@ -47,6 +67,8 @@ impl Failure {
         match self {
             Self::Sprint(failure) => failure.is_temporary(),
             Self::Beacon(failure) => failure.is_temporary(),
+            Self::Work(failure) => failure.is_temporary(),
+            Self::Verification(failure) => failure.is_temporary(),
             _ => false,
         }
     }

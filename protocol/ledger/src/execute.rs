@@ -1,8 +1,7 @@
 //! Executing a block: the same steps for the proposer that builds it and for everybody who checks it.
 
-use freeway_primitives::{Address, Digest, Height, ValidatorSet};
+use freeway_primitives::{Address, Amount, Digest, Height, ValidatorSet};
 
-use crate::accounts;
 use crate::context::{BlockInfo, Context};
 use crate::epochs::{self, CLOCK, Clock};
 use crate::error::{Error, Rejection};
@@ -12,7 +11,8 @@ use crate::params::{PARAMS, Params};
 use crate::receipt::{Event, Outcome, Receipt, receipts_root};
 use crate::state::{Delta, Fault, Overlay, Reader};
 use crate::transaction::{Message, Transaction};
-use crate::vaults::{SUPPLY, VAULTS};
+use crate::vaults::{MINTED, SUPPLY, VAULTS};
+use crate::{accounts, rewards};
 
 /// A block under execution.
 pub struct Executor<'a> {
@@ -26,6 +26,8 @@ pub struct Executor<'a> {
     duty_bytes: usize,
     free_places: u32,
     reports: u32,
+    /// Supply, and what of it was made since genesis, before the block.
+    money_before: (Amount, Amount),
 }
 
 /// What a block did.
@@ -57,6 +59,7 @@ impl<'a> Executor<'a> {
     pub fn begin(base: &'a dyn Reader, block: BlockInfo) -> Result<Self, Fault> {
         let mut state = Overlay::new(base);
         let params = PARAMS.require(&state)?;
+        let money_before = (SUPPLY.require(&state)?, MINTED.require(&state)?);
         let clock = CLOCK.require(&state)?.at(block.height, &params.epochs);
         let mut events = Vec::new();
         let mut context = Context {
@@ -80,6 +83,7 @@ impl<'a> Executor<'a> {
             duty_bytes: 0,
             free_places: 0,
             reports: 0,
+            money_before,
         })
     }
 
@@ -195,6 +199,14 @@ impl<'a> Executor<'a> {
         let (held, supply) = (VAULTS.require(&self.state)?.total(), SUPPLY.require(&self.state)?);
         if held != Some(supply) {
             return Err(Fault(format!("supply is {supply}, but the vaults hold {held:?}")));
+        }
+        // What was made is what this block was to make, and nothing else changed the supply.
+        let ((before, made_before), made) = (self.money_before, MINTED.require(&self.state)?);
+        let due = rewards::due(&self.params, self.clock, &self.block);
+        if before.checked_add(due) != Some(supply) || made_before.checked_add(due) != Some(made) {
+            return Err(Fault(format!(
+                "supply was {before} and is {supply}, minted was {made_before} and is {made}, but {due} was due"
+            )));
         }
         let params = PARAMS.require(&self.state)?;
         let next_validators = epochs::VALIDATORS.require(&self.state)?;

@@ -11,9 +11,11 @@ use crate::accounts::{self, Scope, Scopes};
 use crate::context::Context;
 use crate::error::Error;
 use crate::genesis::{Genesis, Text};
+use crate::models;
 use crate::module::{self, Module};
 use crate::params::{ParamsError, Preset, require};
 use crate::receipt;
+use crate::rewards;
 use crate::state::{Cell, Fault, Reader, Table};
 use crate::vaults::{Vault, Vaults};
 
@@ -574,6 +576,7 @@ fn forget(context: &mut Context<'_, '_>, owner: &Address) -> Result<(), Fault> {
 /// At a switch: a host that asked to leave is out, and its collateral begins to unbond.
 pub(crate) fn let_go(context: &mut Context<'_, '_>, owner: &Address, mut host: Host) -> Result<(), Fault> {
     host.status = Status::Left;
+    models::serve_nothing(context, owner)?;
     let amount = core::mem::take(&mut host.collateral);
     if !amount.is_zero() {
         unbond(context, *owner, &mut host, amount)?;
@@ -600,12 +603,13 @@ pub fn punish(
     if let Some(mut host) = HOSTS.get(context.state, owner)? {
         host.status = Status::Removed;
         HOSTS.set(context.state, owner, &host);
+        models::serve_nothing(context, owner)?;
     }
     Ok(taken)
 }
 
 /// Takes `parts / whole` of everything a host has at stake, bonded or unbonding, into the pool. Returns how much
-/// was taken.
+/// was taken. With it go the emission that is not released and that of this epoch; see [`crate::rewards`].
 ///
 /// # Errors
 /// [`Fault`] if the state cannot be read.
@@ -630,7 +634,17 @@ pub fn slash(
     HOSTS.set(context.state, owner, &host);
     context.shift(Vault::Collateral, Vault::Pool, taken)?;
     emit(context, Event::Slashed { host: *owner, amount: taken });
+    rewards::forfeit(context, owner)?;
     Ok(taken)
+}
+
+/// Adds new money, already in the vault, to a host's bonded collateral.
+pub(crate) fn endow(context: &mut Context<'_, '_>, owner: &Address, amount: Amount) -> Result<(), Fault> {
+    let mut host = HOSTS.get(context.state, owner)?.ok_or_else(|| Fault(format!("{owner} is no host")))?;
+    module::add(&mut host.collateral, amount)?;
+    HOSTS.set(context.state, owner, &host);
+    emit(context, Event::Deposited { host: *owner, amount });
+    Ok(())
 }
 
 /// Bonded collateral of the account's host, or nothing.

@@ -16,6 +16,13 @@
 //! | [`beacon`] | randomness: one value per height |
 //! | [`sprint`] | the race: commitments, verdicts, demands, trials |
 //! | [`weights`] | proven compute and reputation |
+//! | [`models`] | what can be served and asked for, and by whom it is served |
+//! | [`lanes`] | escrow, the draw of hosts, settlement |
+//! | [`work`] | what hosts commit to have served, and what of it matures |
+//! | [`verification`] | verdicts on sampled work, demands, trials, proofs, reports |
+//! | [`pricing`] | what models cost |
+//! | [`rewards`] | emission and its vesting, what verifiers are owed |
+//! | [`endorsements`] | who answers for an output, and with what |
 //!
 //! # Adding a module
 //!
@@ -39,20 +46,27 @@
 pub mod accounts;
 pub mod beacon;
 mod context;
+pub mod endorsements;
 pub mod epochs;
 mod error;
 pub mod evidence;
 mod execute;
 mod genesis;
 pub mod hosts;
+pub mod lanes;
+pub mod models;
 mod module;
 mod params;
+pub mod pricing;
 mod receipt;
+pub mod rewards;
 pub mod sprint;
 pub mod state;
 mod transaction;
 mod vaults;
+pub mod verification;
 pub mod weights;
+pub mod work;
 
 pub use context::{BlockInfo, Context};
 pub use error::{Error, Failure, Rejection};
@@ -63,4 +77,4 @@ pub use params::{BlockParams, Params, ParamsError, Preset, UnknownPreset};
 pub use receipt::{Event, Outcome, Receipt, receipts_root};
 pub use state::{Delta, Fault, MemoryState, Pair, Reader};
 pub use transaction::{Body, MAX_TRANSACTION_BYTES, Message, Transaction, TransactionError};
-pub use vaults::{SUPPLY, Vault, Vaults, vaults};
+pub use vaults::{MINTED, SUPPLY, Vault, Vaults, vaults};

@@ -8,7 +8,10 @@ use crate::genesis::Genesis;
 use crate::state::{Fault, Reader};
 use crate::transaction::Message;
 use crate::vaults::{Vaults, vaults};
-use crate::{accounts, beacon, epochs, evidence, hosts, sprint, weights};
+use crate::{
+    accounts, beacon, endorsements, epochs, evidence, hosts, lanes, models, pricing, rewards, sprint,
+    verification, weights, work,
+};
 
 /// Whether a transaction serves the protocol or its sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +53,14 @@ macro_rules! for_each_module {
         beacon::Beacon::$call($($argument),*)?;
         weights::Weights::$call($($argument),*)?;
         sprint::Sprint::$call($($argument),*)?;
+        models::Models::$call($($argument),*)?;
+        lanes::Lanes::$call($($argument),*)?;
+        pricing::Pricing::$call($($argument),*)?;
+        // Deadlines first, then what had waited for them.
+        verification::Verification::$call($($argument),*)?;
+        work::Work::$call($($argument),*)?;
+        endorsements::Endorsements::$call($($argument),*)?;
+        rewards::Rewards::$call($($argument),*)?;
         // Last, so that the switch sees what the others decided in the same block.
         epochs::Epochs::$call($($argument),*)?;
     }};
@@ -76,7 +87,12 @@ pub(crate) fn apply(context: &mut Context<'_, '_>, message: &Message) -> Result<
         Message::Hosts(message) => hosts::Hosts::apply(context, message),
         Message::Evidence(message) => evidence::Evidence::apply(context, message),
         Message::Beacon(message) => beacon::Beacon::apply(context, message),
+        Message::Endorsements(message) => endorsements::Endorsements::apply(context, message),
         Message::Sprint(message) => sprint::Sprint::apply(context, message),
+        Message::Models(message) => models::Models::apply(context, message),
+        Message::Work(message) => work::Work::apply(context, message),
+        Message::Verification(message) => verification::Verification::apply(context, message),
+        Message::Lanes(message) => lanes::Lanes::apply(context, message),
     }
 }
 

@@ -7,7 +7,10 @@ use freeway_primitives::{Canonical, MAX_BLOCK_BYTES, MAX_VALIDATORS};
 
 use crate::state::{Cell, Fault, Reader};
 use crate::transaction::MAX_TRANSACTION_BYTES;
-use crate::{accounts, beacon, epochs, evidence, hosts, sprint};
+use crate::{
+    accounts, beacon, endorsements, epochs, evidence, hosts, lanes, models, pricing, rewards, sprint,
+    verification, work,
+};
 
 pub(crate) const PARAMS: Cell<Params> = Cell::new("params/current");
 
@@ -28,6 +31,20 @@ pub struct Params {
     pub beacon: beacon::Params,
     /// The race.
     pub sprint: sprint::Params,
+    /// Models.
+    pub models: models::Params,
+    /// Lanes.
+    pub lanes: lanes::Params,
+    /// Prices.
+    pub pricing: pricing::Params,
+    /// Rewards.
+    pub rewards: rewards::Params,
+    /// Endorsements.
+    pub endorsements: endorsements::Params,
+    /// Work and what it is checked by.
+    pub work: work::Params,
+    /// How work is checked.
+    pub verification: verification::Params,
 }
 
 impl Canonical for Params {
@@ -100,6 +117,13 @@ impl Preset {
             evidence: evidence::Params::preset(self),
             beacon: beacon::Params::preset(self),
             sprint: sprint::Params::preset(self),
+            models: models::Params::preset(self),
+            lanes: lanes::Params::preset(self),
+            pricing: pricing::Params::preset(self),
+            rewards: rewards::Params::preset(self),
+            endorsements: endorsements::Params::preset(self),
+            work: work::Params::preset(self),
+            verification: verification::Params::preset(self),
         }
     }
 }
@@ -186,7 +210,14 @@ impl Params {
         self.epochs.check()?;
         self.beacon.check()?;
         self.evidence.check(&self.epochs, &self.hosts)?;
-        self.sprint.check(&self.epochs)
+        self.sprint.check(&self.epochs)?;
+        self.rewards.check()?;
+        self.endorsements.check()?;
+        self.models.check()?;
+        self.lanes.check()?;
+        self.verification.check()?;
+        self.work.check(self)?;
+        self.pricing.check()
     }
 }
 

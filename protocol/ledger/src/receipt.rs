@@ -4,7 +4,10 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use freeway_primitives::{Canonical, Digest, Domain};
 
 use crate::error::Failure;
-use crate::{accounts, beacon, epochs, evidence, hosts, sprint, weights};
+use crate::{
+    accounts, beacon, endorsements, epochs, evidence, hosts, lanes, models, pricing, rewards, sprint,
+    verification, weights, work,
+};
 
 const ROOT: Domain = Domain::new("freeway 1 receipts");
 
@@ -25,6 +28,20 @@ pub enum Event {
     Sprint(sprint::Event),
     /// In [`weights`].
     Weights(weights::Event),
+    /// In [`models`].
+    Models(models::Event),
+    /// In [`lanes`].
+    Lanes(lanes::Event),
+    /// In [`pricing`].
+    Pricing(pricing::Event),
+    /// In [`rewards`].
+    Rewards(rewards::Event),
+    /// In [`endorsements`].
+    Endorsements(endorsements::Event),
+    /// In [`work`].
+    Work(work::Event),
+    /// In [`verification`].
+    Verification(verification::Event),
 }
 
 /// How a transaction ended.

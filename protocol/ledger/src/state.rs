@@ -9,7 +9,8 @@ use std::collections::btree_map::Entry;
 use std::ops::Bound;
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use freeway_primitives::{Address, Epoch, Height, PublicKey};
+use freeway_primitives::{Address, Digest, Epoch, Height, PublicKey};
+use freeway_proofs::work::LaneId;
 
 /// State that cannot be read: the disk failed or a stored value is damaged. Never the fault of a transaction;
 /// the node must stop.
@@ -237,6 +238,36 @@ impl Key for PublicKey {
     }
 }
 
+impl Key for Digest {
+    fn to_bytes(&self) -> Vec<u8> {
+        self.0.to_vec()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Digest)
+    }
+}
+
+impl Key for u64 {
+    fn to_bytes(&self) -> Vec<u8> {
+        self.to_be_bytes().to_vec()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(u64::from_be_bytes)
+    }
+}
+
+impl Key for LaneId {
+    fn to_bytes(&self) -> Vec<u8> {
+        self.0.to_bytes()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        u64::from_bytes(bytes).map(Self)
+    }
+}
+
 impl<A: FixedKey, B: Key> Key for (A, B) {
     fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = self.0.to_bytes();
@@ -261,6 +292,18 @@ impl FixedKey for Address {
 }
 
 impl FixedKey for Height {
+    const BYTES: usize = 8;
+}
+
+impl FixedKey for Digest {
+    const BYTES: usize = 32;
+}
+
+impl FixedKey for u64 {
+    const BYTES: usize = 8;
+}
+
+impl FixedKey for LaneId {
     const BYTES: usize = 8;
 }
 

@@ -8,7 +8,7 @@ use freeway_primitives::{
 
 use crate::accounts::Scope;
 use crate::module::Class;
-use crate::{accounts, beacon, evidence, hosts, sprint};
+use crate::{accounts, beacon, endorsements, evidence, hosts, lanes, models, sprint, verification, work};
 
 const SIGNING: Domain = Domain::new("freeway 1 transaction");
 const HASH: Domain = Domain::new("freeway 1 transaction hash");
@@ -29,14 +29,28 @@ pub enum Message {
     Sprint(sprint::Message),
     /// To [`beacon`].
     Beacon(beacon::Message),
+    /// To [`models`].
+    Models(models::Message),
+    /// To [`lanes`].
+    Lanes(lanes::Message),
+    /// To [`endorsements`].
+    Endorsements(endorsements::Message),
+    /// To [`work`].
+    Work(work::Message),
+    /// To [`verification`].
+    Verification(verification::Message),
 }
 
 impl Message {
     /// Whether it is a duty of the protocol or somebody's wish.
     pub fn class(&self) -> Class {
         match self {
-            Self::Accounts(_) | Self::Hosts(_) => Class::Ordinary,
-            Self::Evidence(_) | Self::Sprint(_) | Self::Beacon(_) => Class::Duty,
+            Self::Accounts(_) | Self::Hosts(_) | Self::Endorsements(_) | Self::Models(_) | Self::Lanes(_) => {
+                Class::Ordinary
+            }
+            Self::Evidence(_) | Self::Sprint(_) | Self::Beacon(_) | Self::Work(_) | Self::Verification(_) => {
+                Class::Duty
+            }
         }
     }
 
@@ -48,6 +62,11 @@ impl Message {
             Self::Evidence(_) => Some(Scope::Operator),
             Self::Sprint(message) => message.scope(),
             Self::Beacon(message) => message.scope(),
+            Self::Endorsements(_) => None,
+            Self::Models(message) => message.scope(),
+            Self::Lanes(message) => message.scope(),
+            Self::Work(message) => message.scope(),
+            Self::Verification(message) => message.scope(),
         }
     }
 
@@ -56,15 +75,24 @@ impl Message {
         match self {
             Self::Accounts(message) => message.spends(),
             Self::Hosts(message) => message.spends(),
+            Self::Endorsements(message) => message.spends(),
+            Self::Models(message) => message.spends(),
+            Self::Lanes(message) => message.spends(),
             // Bonds come back, or are the price of an error: what the scope allows, not the allowance.
-            Self::Evidence(_) | Self::Sprint(_) | Self::Beacon(_) => Amount::ZERO,
+            Self::Evidence(_) | Self::Sprint(_) | Self::Beacon(_) | Self::Work(_) | Self::Verification(_) => {
+                Amount::ZERO
+            }
         }
     }
 
     /// Whether a block takes it only if it does what it asks. Such a message counts against no quota: there are
     /// no more of them than the protocol asks for.
     pub fn is_owed(&self) -> bool {
-        matches!(self, Self::Sprint(_) | Self::Beacon(_))
+        match self {
+            Self::Sprint(_) | Self::Beacon(_) | Self::Work(_) => true,
+            Self::Verification(message) => message.is_owed(),
+            _ => false,
+        }
     }
 }
 

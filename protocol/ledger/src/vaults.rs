@@ -8,6 +8,9 @@ use crate::state::{Cell, Fault, Reader};
 /// All money that exists.
 pub const SUPPLY: Cell<Amount> = Cell::new("vaults/supply");
 
+/// Of the [`SUPPLY`], what was made since genesis.
+pub const MINTED: Cell<Amount> = Cell::new("vaults/minted");
+
 pub(crate) const VAULTS: Cell<Vaults> = Cell::new("vaults/totals");
 
 /// A holder of money.
@@ -17,10 +20,16 @@ pub enum Vault {
     Accounts,
     /// Collateral of hosts, whether bonded or unbonding.
     Collateral,
-    /// The common pool: penalties now, unspent emission later.
+    /// The common pool: penalties, and emission that nobody earned.
     Pool,
     /// Bonds of demands and accusations, until they are decided.
     Bonds,
+    /// What payers have put into lanes, until it is earned or goes back.
+    Lanes,
+    /// What verifiers are owed, and emission that is not released.
+    Rewards,
+    /// What is put aside for training.
+    Training,
 }
 
 /// The total of each [`Vault`].
@@ -34,6 +43,12 @@ pub struct Vaults {
     pub pool: Amount,
     /// Sum of all bonds.
     pub bonds: Amount,
+    /// Sum of what lanes hold.
+    pub lanes: Amount,
+    /// Sum of what verifiers are owed and of emission that is not released.
+    pub rewards: Amount,
+    /// Sum of what is put aside for training.
+    pub training: Amount,
 }
 
 /// The running totals, as they stand after a block. An audit compares them with [`crate::holdings`].
@@ -52,6 +67,9 @@ impl Vaults {
             Vault::Collateral => self.collateral,
             Vault::Pool => self.pool,
             Vault::Bonds => self.bonds,
+            Vault::Lanes => self.lanes,
+            Vault::Rewards => self.rewards,
+            Vault::Training => self.training,
         }
     }
 
@@ -61,11 +79,16 @@ impl Vaults {
             Vault::Collateral => &mut self.collateral,
             Vault::Pool => &mut self.pool,
             Vault::Bonds => &mut self.bonds,
+            Vault::Lanes => &mut self.lanes,
+            Vault::Rewards => &mut self.rewards,
+            Vault::Training => &mut self.training,
         }
     }
 
     /// The sum of all vaults, or `None` on overflow.
     pub fn total(&self) -> Option<Amount> {
-        self.accounts.checked_add(self.collateral)?.checked_add(self.pool)?.checked_add(self.bonds)
+        [self.collateral, self.pool, self.bonds, self.lanes, self.rewards, self.training]
+            .into_iter()
+            .try_fold(self.accounts, Amount::checked_add)
     }
 }

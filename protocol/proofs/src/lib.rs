@@ -3,7 +3,9 @@
 //! | module | concern |
 //! |---|---|
 //! | [`merkle`] | a binary hash tree over 32-byte leaves: built as they come, opened one by one |
+//! | [`sum`] | the same with sums: points below the sum of fees draw leaves by what they cost |
 //! | [`sprint`] | what a host commits to in a race, and what is later said about single leaves of it |
+//! | [`work`] | what payer and host sign for a request, and what a host commits to |
 //! | [`draw`] | every random choice of the protocol, from a beacon's value |
 //!
 //! All of it is pure: the ledger, hosts, verifiers and light clients run the same functions on the same bytes.
@@ -13,3 +15,5 @@
 pub mod draw;
 pub mod merkle;
 pub mod sprint;
+pub mod sum;
+pub mod work;

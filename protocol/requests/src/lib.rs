@@ -12,6 +12,7 @@
 //! | `select` | the order of tokens, and the largest of them without sorting all |
 //! | `exponential` | powers of two and binary logarithms of fixed-point numbers |
 //! | `stream` | the numbers that decide draws |
+//! | [`evidence`] | whether tokens came from their model, where no bit can be computed again |
 //!
 //! Text stays outside: templates, tokenizers, tools and stop strings belong to the gateway. What is left is a
 //! function from logits to tokens that gives the same answer on every machine.
@@ -43,6 +44,8 @@
 //!
 //! The crate has no floats, I/O, clock or randomness of its own, and nothing panics on any input. Encodings,
 //! tables and choices are frozen by the golden vectors in `tests/golden/vectors.txt`.
+
+pub mod evidence;
 
 mod draw;
 mod exponential;

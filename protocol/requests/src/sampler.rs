@@ -103,6 +103,14 @@ impl Sampler {
         Ok(Choice { token, scored })
     }
 
+    /// The token that [`Sampler::step`] would choose. Nothing is recorded, and nothing scored.
+    ///
+    /// # Errors
+    /// As [`Sampler::step`].
+    pub fn pick(&mut self, logits: &[i32], mask: Option<&Mask>) -> Result<u32, SampleError> {
+        self.choose(&within_contract(logits)?, mask)
+    }
+
     /// Records a token that was decided elsewhere, as if [`Sampler::step`] had chosen it: one that a grammar
     /// leaves no choice about, or those of a choice that is taken up again.
     pub fn force(&mut self, token: u32) {

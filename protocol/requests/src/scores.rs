@@ -4,13 +4,17 @@ use core::cmp::Reverse;
 use core::fmt;
 use std::borrow::Cow;
 
+use borsh::{BorshDeserialize, BorshSerialize};
+
 use crate::exponential::{Slope, micro_nats};
 use crate::request::{MAX_TOP_LOGPROBS, MAX_VOCABULARY};
 use crate::sampler::SampleError;
 use crate::select::{Key, MAX_LOGIT, first_of, largest};
 
 /// A log-probability in millionths of a nat: 0 or less.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
 pub struct LogProb(pub i32);
 
 impl LogProb {
@@ -34,7 +38,7 @@ impl fmt::Display for LogProb {
 }
 
 /// What the model thought of a token.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Scored {
     /// Its log-probability.
     pub logprob: LogProb,

@@ -5,17 +5,22 @@ use std::fmt::Debug;
 use std::path::Path;
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use freeway_ledger::endorsements::EndorsementId;
 use freeway_ledger::epochs::{HeldReason, Phase};
+use freeway_ledger::rewards::Grant;
 use freeway_ledger::{
-    Event, Failure, Outcome, Preset, Receipt, accounts, beacon, epochs, evidence, hosts, open, receipts_root,
-    sprint, weights,
+    Event, Failure, Outcome, Preset, Receipt, accounts, beacon, endorsements, epochs, evidence, hosts, lanes,
+    models, open, pricing, receipts_root, rewards, sprint, weights,
 };
 use freeway_primitives::{Address, Amount, Canonical, Digest, Epoch, Height, PublicKey};
 use freeway_proofs::sprint::{CommitmentError, Position};
+use freeway_proofs::work::{LaneId, Prices};
 
+use crate::golden_work;
 use crate::kit::*;
+use crate::paying::*;
 use crate::racing::Track;
-use crate::robustness::all_transactions;
+use crate::robustness::{all_transactions, endorsement_messages};
 use crate::vectors::{Vectors, hex};
 
 const HOST: Address = Address([0xa1; 32]);
@@ -77,8 +82,18 @@ fn transactions(vectors: &mut Vectors) {
         "answer",
         "accuse",
         "judge",
-        "by-delegate",
+        "register-model",
+        "retire-model",
+        "serve",
+        "open-lane",
+        "top-up",
+        "close-lane",
+        "settle",
+        "endorse",
+        "award",
+        "withdraw-bond",
     ];
+    let names = names.into_iter().chain(golden_work::NAMES).chain(["by-delegate"]).collect::<Vec<_>>();
     let all = all_transactions(&chain);
     assert_eq!(all.len(), names.len());
     for (name, transaction) in names.iter().zip(&all) {
@@ -92,16 +107,27 @@ fn transactions(vectors: &mut Vectors) {
 fn messages(vectors: &mut Vectors) {
     let chain = Chain::new(2, 2);
     let (mut of_accounts, mut of_hosts, mut of_evidence, mut of_races) = (vec![], vec![], vec![], vec![]);
+    let (mut of_models, mut of_lanes, mut of_endorsements) = (vec![], vec![], vec![]);
+    let (mut of_work, mut of_checks) = (vec![], vec![]);
     for transaction in all_transactions(&chain) {
-        use freeway_ledger::Message::{Accounts, Beacon, Evidence, Hosts, Sprint};
+        use freeway_ledger::Message::{
+            Accounts, Beacon, Endorsements, Evidence, Hosts, Lanes, Models, Sprint, Verification, Work,
+        };
         match transaction.body.message {
             Accounts(message) => of_accounts.push(message),
             Hosts(message) => of_hosts.push(message),
             Evidence(message) => of_evidence.push(message),
             Sprint(message) => of_races.push(message),
+            Models(message) => of_models.push(message),
+            Lanes(message) => of_lanes.push(message),
+            Endorsements(message) => of_endorsements.push(message),
+            Work(message) => of_work.push(message),
+            Verification(message) => of_checks.push(message),
             Beacon(_) => {}
         }
     }
+    // The last two of these are further proofs.
+    of_checks.truncate(9);
     // The last of each is a further transaction of a known kind.
     of_hosts.pop();
     of_evidence.pop();
@@ -109,6 +135,12 @@ fn messages(vectors: &mut Vectors) {
     variants(vectors, "hosts.message", &of_hosts);
     variants(vectors, "evidence.message", &of_evidence);
     variants(vectors, "sprint.message", &of_races);
+    variants(vectors, "models.message", &of_models);
+    variants(vectors, "lanes.message", &of_lanes);
+    variants(vectors, "endorsements.message", &of_endorsements);
+    variants(vectors, "work.message", &of_work);
+    variants(vectors, "verification.message", &of_checks);
+    variants(vectors, "proof", &golden_work::proofs());
 }
 
 fn account_events() -> Vec<accounts::Event> {
@@ -198,6 +230,125 @@ fn race_failures() -> Vec<sprint::Failure> {
     ]
 }
 
+const LANE: LaneId = LaneId(0x0a0b);
+const ROOT: Digest = Digest([0xd4; 32]);
+
+fn lane_events() -> Vec<lanes::Event> {
+    use lanes::Event::*;
+    let (lane, host, payer) = (LANE, HOST, Address([0xa2; 32]));
+    vec![
+        Opened { lane, payer, model: ROOT, escrow: AMOUNT },
+        Drawn { lane, hosts: vec![host, payer] },
+        NoHosts { lane },
+        NoRandomness { lane },
+        ToppedUp { lane, amount: AMOUNT },
+        Closing { lane, until: HEIGHT },
+        Settled { lane, host, fees: AMOUNT, paid: Amount(7) },
+        Ended { lane, payer, refund: AMOUNT },
+        Forfeited { host, fees: AMOUNT },
+    ]
+}
+
+fn lane_failures() -> Vec<lanes::Failure> {
+    use lanes::Failure::*;
+    vec![
+        UnknownModel,
+        BelowMinimum { least: AMOUNT },
+        InvalidShares { most: 16 },
+        InvalidLifetime { least: 7, most: 8 },
+        InvalidConstraints,
+        InvalidKey,
+        TooManyLanes { limit: 7 },
+        NetworkFull { limit: 7 },
+        UnknownLane { lane: LANE },
+        NotThePayer,
+        WrongState { state: text("closing") },
+        ZeroAmount,
+        NoShare,
+        IsForfeited,
+        TooLate { until: HEIGHT },
+        WrongLane,
+        BadSignature,
+        OldVoucher { voucher: 7, entry: 8 },
+        NotMatured { interval: 7 },
+        WrongOpening,
+        NothingDue,
+    ]
+}
+
+fn model_events() -> Vec<models::Event> {
+    use models::Event::{Registered, Retired, Serving};
+    vec![
+        Registered { root: ROOT, name: text("a-model") },
+        Retired { root: ROOT },
+        Serving { host: HOST, models: vec![ROOT] },
+    ]
+}
+
+fn model_failures() -> Vec<models::Failure> {
+    use models::Failure::*;
+    vec![
+        InvalidName,
+        InvalidSize,
+        InvalidPrices,
+        AlreadyRegistered,
+        NameTaken,
+        TooManyModels { limit: 7 },
+        UnknownModel,
+        NotTheRegistrant,
+        InUse,
+        NotAHost,
+        TooManyServed { limit: 7 },
+        Repeated,
+    ]
+}
+
+fn price_events() -> Vec<pricing::Event> {
+    let prices = Prices { input: 7, cached: 8, output: 9 };
+    vec![pricing::Event::Changed { root: ROOT, prices, utilisation: 700 }]
+}
+
+fn reward_events() -> Vec<rewards::Event> {
+    use rewards::Event::{Emitted, Forfeited, Granted, Released};
+    let epoch = Epoch(9);
+    let grant = Grant { epoch, capacity: AMOUNT, served: Amount(7), bonded: Amount(6), verdicts: Amount(5) };
+    vec![
+        Emitted { epoch, emission: AMOUNT, pooled: Amount(7) },
+        Granted { host: HOST, grant },
+        Released { host: HOST, amount: AMOUNT },
+        Forfeited { host: HOST, amount: AMOUNT },
+    ]
+}
+
+fn endorsement_events() -> Vec<endorsements::Event> {
+    use endorsements::Event::{Awarded, Endorsed, Withdrawn};
+    let (endorsement, endorser, other) = (EndorsementId(9), HOST, Address([0xa2; 32]));
+    vec![
+        Endorsed { endorsement, endorser, receipt: ROOT, bond: AMOUNT, arbiter: other, expiry: HEIGHT },
+        Awarded { endorsement, endorser, claimant: other, amount: AMOUNT, left: Amount(7) },
+        Withdrawn { endorsement, endorser, amount: AMOUNT },
+    ]
+}
+
+fn endorsement_failures() -> Vec<endorsements::Failure> {
+    use endorsements::Failure::*;
+    vec![
+        Unknown,
+        BadExpiry { latest: HEIGHT },
+        OwnArbiter,
+        BondTooSmall { least: AMOUNT },
+        TooManyActive { limit: 7 },
+        NotTheArbiter,
+        TooLate { decided_by: HEIGHT },
+        NoClaimant,
+        ZeroAmount,
+        MoreThanBond { left: AMOUNT },
+        BelowMinimum { least: AMOUNT },
+        NotTheEndorser,
+        TooEarly { decided_by: HEIGHT },
+    ]
+}
+
 fn events(vectors: &mut Vectors) {
     use epochs::Event::{PhaseStarted, Planned, SwitchHeld, Switched};
     let epoch = Epoch(9);
@@ -217,6 +368,13 @@ fn events(vectors: &mut Vectors) {
         Event::Beacon(beacon::Event::DealingStarted { epoch, holders: 4 }),
         Event::Sprint(race_events().remove(1)),
         Event::Weights(of_weights[0].clone()),
+        Event::Models(model_events().remove(1)),
+        Event::Lanes(lane_events().remove(0)),
+        Event::Pricing(price_events().remove(0)),
+        Event::Rewards(reward_events().remove(0)),
+        Event::Endorsements(endorsement_events().remove(0)),
+        Event::Work(golden_work::work_events().remove(0)),
+        Event::Verification(golden_work::verification_events().remove(0)),
     ];
     variants(vectors, "event", &all);
     variants(vectors, "accounts.event", &account_events());
@@ -225,6 +383,16 @@ fn events(vectors: &mut Vectors) {
     variants(vectors, "evidence.event", &of_evidence);
     variants(vectors, "sprint.event", &race_events());
     variants(vectors, "weights.event", &of_weights);
+    variants(vectors, "models.event", &model_events());
+    variants(vectors, "lanes.event", &lane_events());
+    variants(vectors, "pricing.event", &price_events());
+    variants(vectors, "rewards.event", &reward_events());
+    variants(vectors, "endorsements.event", &endorsement_events());
+    variants(vectors, "work.event", &golden_work::work_events());
+    variants(vectors, "verification.event", &golden_work::verification_events());
+    variants(vectors, "work.void", &golden_work::VOIDS);
+    variants(vectors, "work.state", &golden_work::STATES);
+    variants(vectors, "verification.ruling", &golden_work::RULINGS);
     use Phase::{Challenge, CommitGrace, Serve, Sprint, Switch, Verify};
     variants(vectors, "phase", &[Sprint, CommitGrace, Challenge, Verify, Serve, Switch]);
     use HeldReason::{DealingFailed, NoPower, TooMuchLost};
@@ -269,12 +437,22 @@ fn failures(vectors: &mut Vectors) {
         Failure::Evidence(of_evidence[1].clone()),
         Failure::Sprint(race_failures().remove(2)),
         Failure::Beacon(beacon::Failure::NoSeat),
+        Failure::Models(model_failures().remove(0)),
+        Failure::Lanes(lane_failures().remove(1)),
+        Failure::Endorsements(endorsement_failures().remove(0)),
+        Failure::Work(golden_work::work_failures().remove(1)),
+        Failure::Verification(golden_work::verification_failures().remove(2)),
     ];
     variants(vectors, "failure", &all);
     variants(vectors, "accounts.failure", &of_accounts);
     variants(vectors, "hosts.failure", &of_hosts);
     variants(vectors, "evidence.failure", &of_evidence);
     variants(vectors, "sprint.failure", &race_failures());
+    variants(vectors, "models.failure", &model_failures());
+    variants(vectors, "lanes.failure", &lane_failures());
+    variants(vectors, "endorsements.failure", &endorsement_failures());
+    variants(vectors, "work.failure", &golden_work::work_failures());
+    variants(vectors, "verification.failure", &golden_work::verification_failures());
 }
 
 fn receipts(vectors: &mut Vectors) {
@@ -327,6 +505,39 @@ fn a_race(vectors: &mut Vectors) {
     race(&track, vectors, "settled");
 }
 
+/// A lane through its life: whom it draws is consensus, too.
+fn a_lane(vectors: &mut Vectors) {
+    let mut market = Market::new(3);
+    let lane = |market: &Market, id, vectors: &mut Vectors, name: &str| {
+        let lane = borsh::to_vec(&market.lane(id).unwrap()).unwrap();
+        vectors.add(format!("lane.{name}"), &lane);
+    };
+    let id = market.ask(opened(ESCROW, 2));
+    lane(&market, id, vectors, "waiting");
+    market.chain.block(&[]);
+    lane(&market, id, vectors, "open");
+    let (key, settlement) = market.earn(id, 0, &[700, 77]);
+    market.pays(&key, &settlement);
+    lane(&market, id, vectors, "settled");
+    vectors.add("lane.credit", &borsh::to_vec(&market.credit(address(&key))).unwrap());
+    market.chain.done(&market.tx(&user(0), close(id)));
+    lane(&market, id, vectors, "closing");
+}
+
+/// What hosts were given and what is not released, and an endorsement.
+fn rewards_and_endorsements(vectors: &mut Vectors) {
+    let mut params = quick();
+    params.rewards.first = Amount::fwy(1);
+    let mut chain = Chain::of(&genesis(params, &[WEIGHT, 2 * WEIGHT], 2));
+    let endorse = endorsement_messages()[0].clone();
+    chain.done(&chain.tx(&user(0), endorse));
+    for switch in 1..=2 {
+        chain.switch();
+        let state = borsh::to_vec(&chain.state.0).unwrap();
+        vectors.add(format!("rewards-state.{switch}"), &state);
+    }
+}
+
 #[test]
 fn golden_vectors_are_what_they_were() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden.txt");
@@ -339,6 +550,8 @@ fn golden_vectors_are_what_they_were() {
     receipts(&mut vectors);
     executed_blocks(&mut vectors);
     a_race(&mut vectors);
+    rewards_and_endorsements(&mut vectors);
+    a_lane(&mut vectors);
     vectors.check();
 }
 
@@ -347,6 +560,19 @@ fn golden_vectors_are_what_they_were() {
 fn codes_of_failures_are_unique_within_their_module() {
     let of_races: BTreeSet<_> = race_failures().into_iter().map(|f| Failure::Sprint(f).code()).collect();
     assert_eq!(of_races.len(), race_failures().len());
+    let of_endorsements: BTreeSet<_> =
+        endorsement_failures().into_iter().map(|f| Failure::Endorsements(f).code()).collect();
+    assert_eq!(of_endorsements.len(), endorsement_failures().len());
+    let of_lanes: BTreeSet<_> = lane_failures().into_iter().map(|f| Failure::Lanes(f).code()).collect();
+    assert_eq!(of_lanes.len(), lane_failures().len());
+    let of_models: BTreeSet<_> = model_failures().into_iter().map(|f| Failure::Models(f).code()).collect();
+    assert_eq!(of_models.len(), model_failures().len());
+    let of_work: BTreeSet<_> =
+        golden_work::work_failures().into_iter().map(|f| Failure::Work(f).code()).collect();
+    assert_eq!(of_work.len(), golden_work::work_failures().len());
+    let of_checks: BTreeSet<_> =
+        golden_work::verification_failures().into_iter().map(|f| Failure::Verification(f).code()).collect();
+    assert_eq!(of_checks.len(), golden_work::verification_failures().len());
     let codes = ["zero_amount", "insufficient_balance", "key_taken", "owners_key_needed", "no_proof"];
     let failures = [
         Failure::Accounts(accounts::Failure::ZeroAmount),

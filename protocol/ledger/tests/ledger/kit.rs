@@ -74,6 +74,15 @@ pub(crate) fn quick() -> Params {
     params.hosts.unbonding_blocks = 24;
     params.evidence.max_age_blocks = 16;
     params.accounts.max_lifetime_blocks = 100;
+    // Intervals of work that are decided well within the unbonding.
+    params.work.interval_blocks = 4;
+    params.work.commit_grace = 1;
+    params.verification.verdict_blocks = 2;
+    params.verification.reveal_blocks = 1;
+    params.verification.judge_blocks = 1;
+    params.verification.answer_blocks = 1;
+    // No emission: what tests count is what they move.
+    params.rewards.first = Amount::ZERO;
     params
 }
 

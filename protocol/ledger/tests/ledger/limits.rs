@@ -124,7 +124,7 @@ fn a_block_says_when_nothing_more_fits() {
 #[test]
 fn senseless_parameters_start_no_network() {
     type Change = fn(&mut Params);
-    let refused: [(&str, Change); 24] = [
+    let refused: [(&str, Change); 46] = [
         ("blocks.max_transaction_bytes", |p| p.blocks.max_transaction_bytes = 1_000),
         ("blocks.max_transaction_bytes", |p| p.blocks.max_transaction_bytes = u32::MAX),
         ("blocks.duty_reserve_bytes", |p| p.blocks.duty_reserve_bytes = p.blocks.max_transaction_bytes),
@@ -154,6 +154,30 @@ fn senseless_parameters_start_no_network() {
         ("sprint.verdict_blocks", |p| p.sprint.judge_blocks = 1),
         ("sprint.answer_blocks", |p| p.sprint.answer_blocks = 2),
         ("sprint.max_trials_of_host", |p| p.sprint.max_trials_of_host = p.sprint.max_trials + 1),
+        ("rewards.first", |p| p.rewards.first = Amount((1 << 63) + 1)),
+        ("rewards.capacity_thousandths", |p| p.rewards.capacity_thousandths = 1_001),
+        ("rewards.forfeit_thousandths", |p| p.rewards.forfeit_thousandths = 1_001),
+        ("rewards.vesting_epochs", |p| p.rewards.vesting_epochs = 0),
+        ("rewards.max_releases_per_block", |p| p.rewards.max_releases_per_block = 0),
+        // Records must cost something.
+        ("endorsements.min_bond", |p| p.endorsements.min_bond = Amount::ZERO),
+        ("endorsements.max_active", |p| p.endorsements.max_active = 0),
+        ("endorsements.grace_blocks", |p| p.endorsements.grace_blocks = 0),
+        ("work.interval_blocks", |p| p.work.interval_blocks = 0),
+        ("work.commit_grace", |p| p.work.commit_grace = 4),
+        ("work.samples_most", |p| p.work.samples_most = 65),
+        ("work.samples_least", |p| p.work.samples_least = 0),
+        ("work.exposure_percent", |p| p.work.exposure_percent = 101),
+        ("work.max_steps_per_block", |p| p.work.max_steps_per_block = 0),
+        // Who withdraws must stay within reach of what it did, and what it did must be paid in time.
+        ("hosts.unbonding_blocks", |p| p.verification.judge_blocks = 100),
+        ("lanes.grace_blocks", |p| p.lanes.grace_blocks = 10),
+        ("work.keep_intervals", |p| p.work.keep_intervals = 10),
+        ("verification.committee", |p| p.verification.committee = 0),
+        ("verification.max_jury", |p| p.verification.max_jury = 129),
+        ("verification.answer_blocks", |p| p.verification.answer_blocks = 3),
+        ("verification.bounty_thousandths", |p| p.verification.bounty_thousandths = 1_001),
+        ("verification.max_trials_of_commitment", |p| p.verification.max_trials_of_commitment = 0),
     ];
     for (name, change) in refused {
         let mut params = quick();

@@ -1,13 +1,21 @@
 //! Bytes from outside: decoded exactly, or refused with a reason; never a panic, never two spellings.
 
 use freeway_ledger::accounts::Scope;
-use freeway_ledger::{Body, Genesis, Message, Params, Receipt, Transaction, TransactionError, sprint};
-use freeway_primitives::{Amount, BlockId, Canonical, DecodeError, Digest, Equivocation, Height, Proposal};
+use freeway_ledger::lanes::{Constraints, Opened, Settlement};
+use freeway_ledger::{
+    Body, Genesis, Message, Params, Receipt, Transaction, TransactionError, endorsements, sprint,
+};
+use freeway_primitives::{
+    Amount, BlockId, Canonical, DecodeError, Digest, Equivocation, Height, Proposal, Signature,
+};
 use freeway_proofs::sprint::Position;
+use freeway_proofs::work::{LaneId, Voucher};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use crate::golden_work::work_messages;
 use crate::kit::*;
+use crate::paying::*;
 use crate::racing::Machines;
 
 /// Every message of a race, of a form that decodes; none of them is due.
@@ -25,6 +33,46 @@ pub(crate) fn race_messages() -> [sprint::Message; 7] {
         Accuse { host: host(0), opening },
         Judge(vec![sprint::Judgement { host: host(0), position, guilty: true }]),
     ]
+}
+
+/// Every message about models and lanes, of a form that decodes.
+pub(crate) fn lane_messages() -> [Message; 7] {
+    let lane = LaneId(3);
+    let constraints = Constraints { regions: vec![text("here")], operators: vec![text("a"), text("b")] };
+    let mut served = Served::of(lane, host(0), &[7]);
+    served.push(lane, host(0), 1, 8, 15);
+    let (entry, opening) = served.open(1);
+    let voucher = Voucher {
+        lane,
+        host: host(0),
+        sequence: 1,
+        spent: Amount(7),
+        limit: Amount(16),
+        request: Digest([6; 32]),
+    };
+    let signature = Signature([0x77; 64]);
+    [
+        register_model(MODEL, description("a-model")),
+        retire(MODEL),
+        serve(&[MODEL, Digest([9; 32])]),
+        open(Opened { constraints, ..opened(ESCROW, 3) }),
+        top_up(lane, Amount(5)),
+        close(lane),
+        settle(Settlement { voucher, signature, interval: 4, entry, opening }),
+    ]
+}
+
+/// Every message about endorsements, of a form that decodes.
+pub(crate) fn endorsement_messages() -> [Message; 3] {
+    use endorsements::{EndorsementId, Message::*};
+    let (endorsement, bond, expiry) = (EndorsementId(0x0102), Amount::fwy(2), Height(90));
+    let (receipt, statement, arbiter) = (Digest([0x71; 32]), Digest([0x72; 32]), address(&user(1)));
+    [
+        Endorse { receipt, statement, bond, arbiter, expiry },
+        Award { endorsement, claimant: address(&user(1)), amount: Amount(77) },
+        Withdraw { endorsement },
+    ]
+    .map(Message::Endorsements)
 }
 
 /// Every kind of transaction, signed.
@@ -48,6 +96,7 @@ pub(crate) fn all_transactions(chain: &Chain) -> Vec<Transaction> {
         report(proposals),
     ];
     let messages = messages.into_iter().chain(race_messages().map(Message::Sprint));
+    let messages = messages.chain(lane_messages()).chain(endorsement_messages()).chain(work_messages());
     let mut signed = chain.txs(&user(0), messages);
     signed.push(chain.tx_for(&vote_key(0), host(0), leave()));
     signed

@@ -4,7 +4,8 @@ use core::ops::AddAssign;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use freeway_primitives::Digest;
+use freeway_primitives::{Address, Amount, Digest};
+use freeway_proofs::work::{LaneId, Prices};
 use freeway_requests::{ModelRoot, Scored, TokenRequest};
 use futures::stream::BoxStream;
 use serde_json::Value;
@@ -57,6 +58,23 @@ pub trait Engine: Send + Sync {
     async fn score(&self, model: &str, job: ScoreJob) -> Result<Scores, EngineError> {
         let _ = (model, job);
         Err(EngineError::unsupported("scoring"))
+    }
+
+    /// Does a request again whose outcome is known: one pass over prompt and claimed tokens instead of one step for
+    /// each token, with the same bits. Dropping the future cancels the work.
+    ///
+    /// # Errors
+    /// If the request was not taken, or failed: nothing is known of the claim then. A claim that is wrong is no error,
+    /// whatever it is, and neither is a request that breaks its own rules: nothing comes of it, so the claim differs.
+    async fn verify(&self, model: &str, job: VerifyJob) -> Result<Verified, EngineError> {
+        let _ = (model, job);
+        Err(EngineError::unsupported("doing requests again"))
+    }
+
+    /// What a request for `model` costs now, if it costs anything.
+    fn prices(&self, model: &str) -> Option<Prices> {
+        let _ = model;
+        None
     }
 
     /// One vector for one text. Dropping the future cancels the work.
@@ -178,8 +196,24 @@ pub enum Event {
     Token(Token),
     /// A choice has ended.
     Finished(Finished),
+    /// The request is paid for. Comes after the last choice's [`Event::Finished`], from engines that pay; nothing
+    /// follows.
+    Paid(Paid),
     /// The request has ended, with all its choices. Nothing follows.
     Failed(EngineError),
+}
+
+/// What was paid for a request, by a receipt that was checked and kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Paid {
+    /// The digest of the receipt.
+    pub receipt: Digest,
+    /// The host that signed it.
+    pub host: Address,
+    /// The lane.
+    pub lane: LaneId,
+    /// What it cost.
+    pub fee: Amount,
 }
 
 /// A generated token.
@@ -226,6 +260,27 @@ pub struct ScoreJob {
     pub continuation: Vec<u32>,
     /// How many of the most likely tokens are told for each.
     pub top: u8,
+}
+
+/// A request and what a host says came of it.
+#[derive(Clone, Debug)]
+pub struct VerifyJob {
+    /// What was asked.
+    pub request: Arc<TokenRequest>,
+    /// The tokens of each choice, a stop token among them.
+    pub output: Vec<Vec<u32>>,
+}
+
+/// The answer to a [`VerifyJob`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// Where the claimed output first differs from what the request gives, as choice (the first one that does) and
+    /// position: another token comes there, or none where one is claimed, or one where none is. `None`: it is right to
+    /// the last token.
+    pub differs: Option<(u16, u32)>,
+    /// The trace roots of the choices, in order: those that generating gives. Where something differs, only those of
+    /// the choices before it.
+    pub traces: Vec<Digest>,
 }
 
 /// The answer to a [`ScoreJob`].

@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use freeway_inference::{EngineOptions, ModelOptions, Request, ScoreRequest, Shutdown};
+use freeway_inference::{EngineOptions, ModelOptions, Request, ScoreRequest, Shutdown, VerifyRequest};
 use freeway_models::{Library, Package};
 use futures::StreamExt;
 
 use crate::error::shown;
 use crate::{
     Capabilities, Embedding, Engine, EngineError, ErrorKind, Event, EventStream, FinishReason, Finished,
-    Health, Job, ModelInfo, ScoreJob, Scores, Stats, TextAssets, Tier, Token,
+    Health, Job, ModelInfo, ScoreJob, Scores, Stats, TextAssets, Tier, Token, Verified, VerifyJob,
 };
 use load::{Budget, Loaded, Slot};
 
@@ -212,13 +212,7 @@ impl Engine for Exact {
         let loaded = self.load(model).await?;
         let Job { request, trace } = job;
         request.validate(loaded.text.vocabulary).map_err(|invalid| refusal::of_invalid(&invalid))?;
-        let constraint = match &request.grammar {
-            None => None,
-            Some(grammar) => {
-                let made = loaded.grammars().await?.constraint(grammar, &request.stop).await?;
-                Some(Box::new(made) as Box<dyn freeway_inference::Constraint>)
-            }
-        };
+        let constraint = loaded.constraint(&request).await?;
         let prompt_tokens = u32::try_from(request.prompt.len()).unwrap_or(u32::MAX);
         let submitted = loaded.engine.submit(Request { tokens: request, constraint, trace });
         let mut running = submitted.map_err(refusal::of_refused)?;
@@ -237,6 +231,20 @@ impl Engine for Exact {
         let scores =
             pending.map_err(refusal::of_refused)?.await.map_err(|failure| refusal::of_failure(&failure))?;
         Ok(Scores { tokens: scores.tokens, trace: Some(scores.trace), cached_tokens: scores.cached_tokens })
+    }
+
+    async fn verify(&self, model: &str, job: VerifyJob) -> Result<Verified, EngineError> {
+        let loaded = self.load(model).await?;
+        let VerifyJob { request, output } = job;
+        if request.validate(loaded.text.vocabulary).is_err() && request.model == loaded.text.root {
+            // Nothing comes of it. Its grammar is not looked at.
+            return Ok(Verified { differs: Some((0, 0)), traces: Vec::new() });
+        }
+        let constraint = loaded.constraint(&request).await?;
+        let pending = loaded.engine.verify(VerifyRequest { tokens: request, constraint, output });
+        let verified =
+            pending.map_err(refusal::of_refused)?.await.map_err(|failure| refusal::of_failure(&failure))?;
+        Ok(Verified { differs: verified.differs, traces: verified.traces })
     }
 
     async fn embed(&self, model: &str, tokens: Vec<u32>) -> Result<Embedding, EngineError> {

@@ -41,7 +41,8 @@ mod upstream;
 
 pub use engine::{
     Capabilities, Embedding, Engine, Event, EventStream, FinishReason, Finished, Forward, ForwardPath,
-    Forwarded, Health, Job, ModelInfo, PayloadStream, ScoreJob, Scores, Stats, TextAssets, Tier, Token,
+    Forwarded, Health, Job, ModelInfo, Paid, PayloadStream, ScoreJob, Scores, Stats, TextAssets, Tier, Token,
+    Verified, VerifyJob,
 };
 pub use error::{EngineError, ErrorKind};
 pub use exact::{Exact, ExactOptions, OpenError};

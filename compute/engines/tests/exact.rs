@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use freeway_engines::{
     Engine, EngineError, ErrorKind, Event, Exact, ExactOptions, FinishReason, Finished, Forward, ForwardPath,
-    Job, OpenError, Registry, ScoreJob, Tier,
+    Job, OpenError, Registry, ScoreJob, Tier, Verified, VerifyJob,
 };
 use freeway_inference::{EngineOptions, ModelOptions, Shutdown};
 use freeway_models::synthetic::Recipe;
@@ -58,6 +58,7 @@ async fn answer(engine: &dyn Engine, request: TokenRequest) -> Result<Answer, En
                 answer.scored.extend(token.scored);
             }
             Event::Finished(finished) => answer.finished[usize::from(finished.choice)] = Some(finished),
+            Event::Paid(_) => panic!("nothing is paid here"),
             Event::Failed(error) => answer.failed = Some(error),
         }
     }
@@ -173,6 +174,79 @@ async fn keeps_to_schemas() {
         }
     }
     assert!(complete > 12, "{complete} of 24 texts are complete");
+}
+
+async fn verify(
+    engine: &dyn Engine,
+    request: &TokenRequest,
+    output: Vec<Vec<u32>>,
+) -> Result<Verified, EngineError> {
+    engine.verify("tiny", VerifyJob { request: Arc::new(request.clone()), output }).await
+}
+
+#[tokio::test]
+async fn verifies_what_another_generated() {
+    let ((host, package), (verifier, _)) = (exact(), exact());
+    let schema = json!({
+        "type": "object",
+        "properties": {"a": {"enum": ["red", "green"]}, "b": {"type": "array", "items": {"type": "boolean"}, "maxItems": 3}},
+        "required": ["a", "b"],
+        "additionalProperties": false,
+    });
+    let mut complete = 0;
+    for seed in 0..6 {
+        let plain = TokenRequest { choices: 2, max_tokens: 60, ..sampled(&package, seed) };
+        for mut request in [with_schema(plain.clone(), &schema), plain] {
+            request.sampling.frequency_penalty = Q16(20_000);
+            let answer = answer(&host, request.clone()).await.unwrap();
+            let finished: Vec<Finished> = answer.finished.iter().map(|finished| finished.unwrap()).collect();
+            complete += finished.iter().filter(|finished| finished.reason == FinishReason::Grammar).count();
+            let verified = verify(&verifier, &request, answer.tokens.clone()).await.unwrap();
+            let traces = finished.iter().map(|finished| finished.trace.unwrap()).collect();
+            assert_eq!(verified, Verified { differs: None, traces });
+
+            let last = answer.tokens[1].len() - 1;
+            let mut cut = answer.tokens.clone();
+            cut[1].pop();
+            let differs = verify(&verifier, &request, cut).await.unwrap().differs;
+            assert_eq!(differs, Some((1, last as u32)));
+            for at in [0, last] {
+                let mut other = answer.tokens.clone();
+                other[1][at] ^= 1;
+                let differs = verify(&verifier, &request, other).await.unwrap().differs;
+                assert_eq!(differs, Some((1, at as u32)));
+            }
+            let mut longer = answer.tokens.clone();
+            longer[0].push(65);
+            let differs = verify(&verifier, &request, longer).await.unwrap().differs;
+            assert_eq!(differs, Some((0, answer.tokens[0].len() as u32)));
+        }
+    }
+    assert!(complete > 0, "no text is complete");
+    assert_eq!(verifier.stats().running, 0);
+}
+
+#[tokio::test]
+async fn a_claim_is_judged_and_an_error_judges_nothing() {
+    let (exact, package) = exact();
+    let request = TokenRequest::greedy(package.root(), vec![5, 6, 7], 4);
+    let right = answer(&exact, request.clone()).await.unwrap().tokens;
+    let wrong = Verified { differs: Some((0, 0)), traces: vec![] };
+    for output in [vec![], vec![vec![]], vec![vec![u32::MAX]]] {
+        assert_eq!(verify(&exact, &request, output).await.unwrap(), wrong);
+    }
+    let invalid = TokenRequest { max_tokens: 0, ..request.clone() };
+    assert_eq!(verify(&exact, &invalid, right.clone()).await.unwrap(), wrong);
+    let long = TokenRequest { prompt: vec![1; 600], ..request.clone() };
+    assert_eq!(verify(&exact, &long, right.clone()).await.unwrap(), wrong);
+
+    let other = Recipe::qwen2().package(Group::G32).unwrap();
+    let foreign = TokenRequest { model: other.root(), ..request.clone() };
+    let error = verify(&exact, &foreign, right.clone()).await.unwrap_err();
+    assert_eq!((error.kind, error.param.as_deref()), (ErrorKind::Invalid, Some("model")));
+    let bad = with_schema(request.clone(), &json!({"not": {}}));
+    assert_eq!(verify(&exact, &bad, right.clone()).await.unwrap_err().kind, ErrorKind::Invalid);
+    assert_eq!(verify(&exact, &request, right).await.unwrap().differs, None);
 }
 
 #[tokio::test]

@@ -4,6 +4,9 @@
 //!
 //! Prompt, generation alone, and generation of several sequences at once, each the median of the rounds. Tokens per core
 //! and second do not change while others have the processor; those per second do.
+//!
+//! With `--verify` instead: an answer is generated (prompt and all) and verified by an engine that has seen nothing of it,
+//! and the time of the second is told as a part of that of the first.
 
 #![allow(clippy::print_stdout, reason = "a program whose output is its purpose")]
 
@@ -12,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use freeway_inference::{Engine, EngineOptions, Event, Model, ModelOptions, Request, Running};
+use freeway_inference::{Engine, EngineOptions, Event, Model, ModelOptions, Request, Running, VerifyRequest};
 use freeway_kernels::{Backend, processor_time};
 use freeway_models::Package;
 use freeway_requests::{Q16, TokenRequest};
@@ -29,6 +32,7 @@ struct Options {
     temperature: Q16,
     trace: bool,
     map: bool,
+    verify: bool,
     json: bool,
 }
 
@@ -46,6 +50,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
         temperature: Q16::ZERO,
         trace: true,
         map: false,
+        verify: false,
         json: false,
     };
     let mut arguments = std::env::args().skip(1);
@@ -57,6 +62,10 @@ fn options() -> Result<Options, Box<dyn Error>> {
             }
             "--no-trace" => {
                 options.trace = false;
+                continue;
+            }
+            "--verify" => {
+                options.verify = true;
                 continue;
             }
             "--map" => {
@@ -79,7 +88,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
             _ => {
                 return Err(format!(
                     "{name}? There are --model, --backend, --threads, --prompt, --tokens, --batch, --rounds, --rows, \
-                     --temperature, --no-trace, --map and --json"
+                     --temperature, --no-trace, --map, --verify and --json"
                 )
                 .into());
             }
@@ -140,6 +149,56 @@ fn read(running: &mut Running, mut tokens: usize) {
     }
 }
 
+/// Generates answers and verifies them. Gives the seconds of both, and the core-seconds.
+fn verification(model: &Arc<Model>, options: &Options) -> Result<[[f64; 2]; 2], Box<dyn Error>> {
+    let settings = EngineOptions { rows_per_step: options.rows.max(64), ..EngineOptions::default() };
+    // Each with pages of its own, so that the second finds nothing.
+    let (generator, verifier) =
+        (Engine::start(Arc::clone(model), &settings)?, Engine::start(Arc::clone(model), &settings)?);
+    let (mut generated, mut checked) = (Vec::new(), Vec::new());
+    for round in 0..=options.rounds.max(1) {
+        let mut request = request(model, 1000 + round as u64, options.prompt, options.tokens);
+        request.sampling.temperature = options.temperature;
+        let tokens = Arc::new(request);
+        let mut output = Vec::new();
+        let mut failed = None;
+        let generation = measure(1, || {
+            let request = Request { tokens: Arc::clone(&tokens), constraint: None, trace: true };
+            match generator.submit(request) {
+                Ok(mut running) => {
+                    while let Some(event) = running.blocking_next() {
+                        if let Event::Token(token) = event {
+                            output.push(token.id);
+                        }
+                    }
+                }
+                Err(error) => failed = Some(error),
+            }
+        });
+        let claim = VerifyRequest { tokens, constraint: None, output: vec![output] };
+        let mut verified = None;
+        let verification = measure(1, || match verifier.verify(claim) {
+            Ok(pending) => verified = Some(pending.wait()),
+            Err(error) => failed = Some(error),
+        });
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        if verified.transpose()?.is_none_or(|verified| verified.differs.is_some()) {
+            return Err("an answer was not found right".into());
+        }
+        // The first round touches everything once.
+        if round > 0 {
+            generated.push(generation);
+            checked.push(verification);
+        }
+    }
+    Ok([generated, checked].map(|speeds| {
+        let speed = median(speeds);
+        [1.0 / speed.second, 1.0 / speed.core_second]
+    }))
+}
+
 /// The most memory there was, in KiB, if the system tells.
 fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
@@ -156,6 +215,25 @@ fn main() -> Result<(), Box<dyn Error>> {
     let model = Model::load(package, &ModelOptions { backend: options.backend, threads: options.threads })?;
     let model = Arc::new(model);
     let load = start.elapsed().as_secs_f64();
+    if options.verify {
+        let [[generated, generated_core], [verified, verified_core]] = verification(&model, &options)?;
+        let (part, part_core) = (100.0 * verified / generated, 100.0 * verified_core / generated_core);
+        let Options { backend, threads, prompt, tokens, .. } = options;
+        if options.json {
+            println!(
+                "{{\"backend\":\"{backend}\",\"threads\":{threads},\"prompt\":{prompt},\"tokens\":{tokens},\
+                 \"generate_seconds\":{generated:.3},\"generate_core_seconds\":{generated_core:.3},\
+                 \"verify_seconds\":{verified:.3},\"verify_core_seconds\":{verified_core:.3},\
+                 \"verify_percent\":{part:.1},\"verify_core_percent\":{part_core:.1}}}"
+            );
+        } else {
+            println!("{backend}, {threads} threads, prompt of {prompt}, {tokens} tokens generated");
+            println!("generation: {generated:.3} s, {generated_core:.3} core-s");
+            println!("verification: {verified:.3} s, {verified_core:.3} core-s");
+            println!("{part:.1} % of the time, {part_core:.1} % of the core's");
+        }
+        return Ok(());
+    }
     let engine = Engine::start(
         Arc::clone(&model),
         &EngineOptions { rows_per_step: options.rows.max(64), ..EngineOptions::default() },

@@ -12,6 +12,7 @@ mod plan;
 mod results;
 mod scheduler;
 mod sequence;
+mod verify;
 
 #[cfg(test)]
 mod tests;

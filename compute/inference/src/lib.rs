@@ -11,8 +11,8 @@
 //!
 //! What is asked for is a [`TokenRequest`](freeway_requests::TokenRequest): token ids, limits and the contract of
 //! sampling. Text stays above. The same request gives the same tokens, log-probabilities and trace roots with any
-//! other requests beside it, in any chunks, on any number of threads and with any backend; generated, or scored
-//! in one pass; with or without kept pages; and when it had to give up its memory in between.
+//! other requests beside it, in any chunks, on any number of threads and with any backend; generated, or scored or
+//! verified in one pass; with or without kept pages; and when it had to give up its memory in between.
 //!
 //! # Example
 //!
@@ -52,5 +52,6 @@ pub use engine::{Engine, EngineOptions, Shutdown, StartError, Stats};
 pub use model::{LoadError, Model, ModelOptions};
 pub use request::{
     Event, Failure, FinishReason, Finished, Pending, Refused, Request, Running, ScoreRequest, Scores, Token,
+    Verified, VerifyRequest,
 };
 pub use trace::{Opening, Trace};

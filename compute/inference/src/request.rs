@@ -46,6 +46,29 @@ pub struct Scores {
     pub cached_tokens: u32,
 }
 
+/// A verification: whether this is what comes of a request.
+pub struct VerifyRequest {
+    /// What was asked.
+    pub tokens: Arc<TokenRequest>,
+    /// The request's grammar, made ready, as for the generation.
+    pub constraint: Option<Box<dyn Constraint>>,
+    /// What is claimed: the tokens of each choice, a stop token among them. Anything is taken; what no generation
+    /// could give differs.
+    pub output: Vec<Vec<u32>>,
+}
+
+/// The answer to a [`VerifyRequest`]. It does not depend on load or machine, but for `cached_tokens`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// The first difference, as choice and position in its completion: another token comes there, or none where one
+    /// is claimed, or one where none is. `None` if all is right.
+    pub differs: Option<(u16, u32)>,
+    /// The trace roots of the choices before that one, in order; of all where nothing differs.
+    pub traces: Vec<Digest>,
+    /// Tokens of the prompt that were found computed.
+    pub cached_tokens: u32,
+}
+
 /// Why a request was not taken. Nothing was computed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {

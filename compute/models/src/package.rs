@@ -21,6 +21,7 @@ use crate::slot::{MatrixSlot, Stored, VectorSlot};
 
 mod bounds;
 mod inspect;
+mod parts;
 
 /// The domain of a root.
 const ROOT_DOMAIN: &str = "freeway model v1";

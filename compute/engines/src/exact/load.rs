@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use freeway_inference::{Model, Shutdown};
+use freeway_inference::{Constraint, Model, Shutdown};
 use freeway_models::{Entry, Library, Package};
-use freeway_requests::ModelRoot;
+use freeway_requests::{ModelRoot, TokenRequest};
 use tokio::sync::OnceCell;
 
 use super::{ExactOptions, unavailable};
@@ -112,6 +112,16 @@ impl Loaded {
     /// Whether requests may have grammars.
     pub(super) fn takes_grammars(&self) -> bool {
         self.no_grammars.is_none()
+    }
+
+    /// The constraint of a request, if it has a grammar.
+    pub(super) async fn constraint(
+        &self,
+        request: &TokenRequest,
+    ) -> Result<Option<Box<dyn Constraint>>, EngineError> {
+        let Some(grammar) = &request.grammar else { return Ok(None) };
+        let made = self.grammars().await?.constraint(grammar, &request.stop).await?;
+        Ok(Some(Box::new(made)))
     }
 
     /// The model's grammars; makes them ready when they are first asked for.

@@ -131,7 +131,7 @@ impl Secret {
     }
 
     /// The key itself.
-    pub(crate) fn expose(&self) -> &str {
+    pub fn expose(&self) -> &str {
         &self.0
     }
 }

@@ -7,6 +7,7 @@ use freeway_requests::{SampleError, Scored, score};
 
 use super::Stats;
 use super::sequence::{Outcome, Sequence};
+use super::verify::{Row, Run};
 use crate::forward::Forward;
 use crate::model::Model;
 
@@ -33,6 +34,8 @@ pub(super) struct Results {
     pub(super) ended: Vec<usize>,
     /// Choices that go on by themselves, without pages yet, and from which sequence each comes.
     pub(super) forks: Vec<(usize, Sequence)>,
+    /// Choices of verifications that begin now, with nothing computed.
+    pub(super) begun: Vec<Sequence>,
 }
 
 /// A token to be chosen.
@@ -58,11 +61,18 @@ pub(super) fn deliver(
         settle(&mut running[owner], owner, outcome, stats, &mut results.ended);
     }
     for block in logits.chunks(LOGIT_ROWS) {
+        // What ended at a position before needs no more.
+        let block: Vec<Wanted> =
+            block.iter().filter(|wanted| !results.ended.contains(&wanted.owner)).copied().collect();
+        if block.is_empty() {
+            continue;
+        }
         let rows: Vec<usize> = block.iter().map(|wanted| wanted.result).collect();
         let logits: Vec<&[i32]> =
             forward.logits(model, &rows).chunks_exact(model.config().vocabulary()).collect();
-        take_scores(model, running, block, &logits, stats, &mut results);
-        draw(model, running, block, &logits, stats, &mut results);
+        take_scores(model, running, &block, &logits, stats, &mut results);
+        verify(model, running, &block, &logits, stats, &mut results);
+        draw(model, running, &block, &logits, stats, &mut results);
     }
     results
 }
@@ -90,6 +100,59 @@ fn take_scores(
             let outcome = running[owner].take_score(scored);
             settle(&mut running[owner], owner, outcome, stats, &mut results.ended);
         }
+    }
+}
+
+/// A sequence whose claimed tokens are checked.
+struct Check<'a> {
+    owner: usize,
+    sequence: &'a mut Sequence,
+    logits: &'a [&'a [i32]],
+    rows: Vec<Row>,
+}
+
+/// Chooses the tokens again that are claimed. What a claimed token comes after is claimed as well, so that all are chosen
+/// at once; only grammars go from one to the next.
+fn verify(
+    model: &Model,
+    running: &mut [Sequence],
+    block: &[Wanted],
+    logits: &[&[i32]],
+    stats: &mut Stats,
+    results: &mut Results,
+) {
+    let mut checks = Vec::new();
+    let mut sequences = running.iter_mut().enumerate();
+    let mut first = 0;
+    for group in block.chunk_by(|a, b| a.owner == b.owner) {
+        let logits = &logits[first..first + group.len()];
+        first += group.len();
+        let Some(Wanted { owner, .. }) = group.first().copied() else { continue };
+        let found = sequences.find(|(index, _)| *index == owner).map(|(_, sequence)| sequence);
+        if let Some(sequence) = found.filter(|sequence| sequence.verification().is_some()) {
+            results.begun.extend(sequence.begin_others());
+            checks.push(Check { owner, sequence, logits, rows: Vec::new() });
+        }
+    }
+    if checks.is_empty() {
+        return;
+    }
+    let (context, count) = (model.config().context(), checks.iter().map(|check| check.logits.len()).sum());
+    model.pool().chunks(steps(model, count), &mut checks, 1, |_, checks| {
+        checks.iter_mut().for_each(|check| check.rows = check.sequence.rows(check.logits.len(), context));
+    });
+    let mut runs = Vec::new();
+    for Check { sequence, logits, rows, .. } in &mut checks {
+        if let Some(verify) = sequence.verification() {
+            runs.extend(verify.runs(rows, logits, model.pool().threads()));
+        }
+    }
+    model.pool().chunks(steps(model, count), &mut runs, 1, |_, runs| runs.iter_mut().for_each(Run::choose));
+    drop(runs);
+    let outcomes: Vec<(usize, Outcome)> =
+        checks.into_iter().map(|check| (check.owner, check.sequence.take_rows(&check.rows))).collect();
+    for (owner, outcome) in outcomes {
+        settle(&mut running[owner], owner, outcome, stats, &mut results.ended);
     }
 }
 

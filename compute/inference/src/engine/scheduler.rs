@@ -272,7 +272,7 @@ impl Scheduler {
     }
 
     /// Parts with those that came to their end, and takes in the choices that go their own way from now on.
-    fn regroup(&mut self, Results { mut ended, forks }: Results) {
+    fn regroup(&mut self, Results { mut ended, forks, begun }: Results) {
         // Copies are made while the originals have their pages.
         let forks: Vec<Sequence> =
             forks.into_iter().map(|(owner, fork)| self.copy_pages(owner, fork)).collect();
@@ -289,6 +289,7 @@ impl Scheduler {
                 self.running.insert(place, fork);
             }
         }
+        begun.into_iter().for_each(|sequence| self.pause(sequence));
     }
 
     /// Gives a fork the pages of the sequence it comes from: the full ones as they are, the last one as a copy. If there

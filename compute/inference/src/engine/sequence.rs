@@ -8,12 +8,13 @@ use freeway_proofs::merkle::Frontier;
 use freeway_requests::{SampleError, Sampler, Scored, TokenRequest};
 use tokio::sync::{mpsc, oneshot};
 
+use super::verify::Verify;
 use crate::constraint::Guarded;
 use crate::request::{Event, Failure, FinishReason, Finished, Scores, Token};
 
 /// What is computed for one list of tokens.
 pub(super) struct Job {
-    /// The prompt, or all of a text to be scored or embedded; what is generated is added.
+    /// The prompt, or all of a text to be scored, verified or embedded; what is generated is added.
     pub(super) tokens: Vec<u32>,
     /// Whether trace nodes are made.
     pub(super) trace: bool,
@@ -24,6 +25,7 @@ pub(super) struct Job {
 pub(super) enum Task {
     Generate(Box<Generate>),
     Score(Score),
+    Verify(Box<Verify>),
     Embed(Embed),
 }
 
@@ -104,6 +106,7 @@ impl Task {
                 generate.stream.ended.load(Ordering::Relaxed) || generate.stream.sender.is_closed()
             }
             Self::Score(score) => score.sender.as_ref().is_none_or(oneshot::Sender::is_closed),
+            Self::Verify(verify) => verify.is_cancelled(),
             Self::Embed(embed) => embed.sender.as_ref().is_none_or(oneshot::Sender::is_closed),
         }
     }
@@ -112,6 +115,7 @@ impl Task {
     pub(super) fn cancel(&self) -> bool {
         match self {
             Self::Generate(generate) => !generate.stream.ended.swap(true, Ordering::Relaxed),
+            Self::Verify(verify) => verify.cancel(),
             Self::Score(_) | Self::Embed(_) => true,
         }
     }
@@ -127,15 +131,16 @@ impl Task {
                 first
             }
             Self::Score(score) => score.sender.take().map(|sender| sender.send(Err(failure))).is_some(),
+            Self::Verify(verify) => verify.fail(failure),
             Self::Embed(embed) => embed.sender.take().map(|sender| sender.send(Err(failure))).is_some(),
         }
     }
 }
 
 impl Job {
-    /// A job without choices.
+    /// A job other than a generation.
     pub(super) fn new(task: Task, tokens: Vec<u32>) -> Self {
-        Self { tokens, trace: matches!(task, Task::Score(_)), task }
+        Self { tokens, trace: matches!(task, Task::Score(_) | Task::Verify(_)), task }
     }
 
     /// A generation: its first choice, from which the others are forked.
@@ -209,7 +214,7 @@ impl Sequence {
     pub(super) fn goal(&self) -> usize {
         match self.job.task {
             // What follows the last token is not asked for.
-            Task::Score(_) => self.job.tokens.len() - 1,
+            Task::Score(_) | Task::Verify(_) => self.job.tokens.len() - 1,
             Task::Generate(_) | Task::Embed(_) => self.job.tokens.len(),
         }
     }
@@ -219,6 +224,7 @@ impl Sequence {
         match &self.job.task {
             Task::Generate(_) => self.job.tokens.len() - 1,
             Task::Score(score) => score.prompt - 1 + score.scored.len(),
+            Task::Verify(verify) => verify.wanted(),
             Task::Embed(embed) => embed.summed,
         }
     }
@@ -232,6 +238,7 @@ impl Sequence {
     pub(super) fn prompt_tokens(&self) -> usize {
         match &self.job.task {
             Task::Generate(generate) => generate.request.prompt.len(),
+            Task::Verify(verify) => verify.prompt(),
             Task::Score(_) | Task::Embed(_) => self.job.tokens.len(),
         }
     }
@@ -242,8 +249,12 @@ impl Sequence {
             return false;
         }
         self.cached = Some(cached);
-        if let Task::Generate(generate) = &self.job.task {
-            let _ = generate.stream.sender.send(Event::Started { cached_tokens: count(cached) });
+        match &self.job.task {
+            Task::Generate(generate) => {
+                let _ = generate.stream.sender.send(Event::Started { cached_tokens: count(cached) });
+            }
+            Task::Verify(verify) => verify.begin(count(cached)),
+            Task::Score(_) | Task::Embed(_) => {}
         }
         true
     }

@@ -225,7 +225,7 @@ fn streams_and_answers_can_be_polled() {
 }
 
 /// Allows even tokens, and so many of them.
-struct Even {
+pub(super) struct Even {
     left: usize,
     vocabulary: usize,
     /// What it does when asked once too often.
@@ -234,7 +234,7 @@ struct Even {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Trouble {
+pub(super) enum Trouble {
     None,
     Error,
     Panic,
@@ -242,7 +242,11 @@ enum Trouble {
 }
 
 impl Even {
-    fn boxed(model: &Model, left: usize, trouble: Trouble) -> (Box<dyn Constraint>, Arc<AtomicUsize>) {
+    pub(super) fn boxed(
+        model: &Model,
+        left: usize,
+        trouble: Trouble,
+    ) -> (Box<dyn Constraint>, Arc<AtomicUsize>) {
         let alive = Arc::new(AtomicUsize::new(1));
         let even = Self { left, vocabulary: model.config().vocabulary(), trouble, alive: Arc::clone(&alive) };
         (Box::new(even), alive)

@@ -6,6 +6,7 @@ mod exactness;
 mod golden;
 mod hostile;
 mod quality;
+mod verify;
 
 use std::sync::Arc;
 

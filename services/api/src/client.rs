@@ -11,6 +11,7 @@
 //! ```
 
 mod error;
+mod lanes;
 mod stream;
 
 use core::time::Duration;
@@ -466,7 +467,7 @@ fn at(height: Option<u64>) -> Vec<(&'static str, String)> {
     height.map(|height| ("height", height.to_string())).into_iter().collect()
 }
 
-fn page(after: Option<&Address>, limit: u64) -> Vec<(&'static str, String)> {
+fn page<T: ToString>(after: Option<&T>, limit: u64) -> Vec<(&'static str, String)> {
     let mut query = vec![("limit", limit.to_string())];
     query.extend(after.map(|after| ("after", after.to_string())));
     query

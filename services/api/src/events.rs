@@ -1,10 +1,16 @@
 //! What happens on the chain, and the stream of it.
 
-use freeway_ledger::{Event, accounts, beacon, epochs, evidence, hosts, sprint, weights};
+mod lanes;
+mod race;
+mod work;
+
+use freeway_ledger::Event;
 use freeway_primitives::{Address, Amount, Digest, PublicKey};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::models::PricesView;
+use crate::rewards::GrantView;
 use crate::transactions::ReceiptView;
 
 /// Something that happened.
@@ -403,6 +409,444 @@ pub enum EventView {
         /// Why.
         reason: String,
     },
+    /// A new model.
+    #[serde(rename = "models.registered")]
+    ModelRegistered {
+        /// Its root.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        root: Digest,
+        /// Its name.
+        name: String,
+    },
+    /// A model is gone.
+    #[serde(rename = "models.retired")]
+    ModelRetired {
+        /// Its root.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        root: Digest,
+    },
+    /// A host serves these models now.
+    #[serde(rename = "models.serving")]
+    Serving {
+        /// The host.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        host: Address,
+        /// Their roots.
+        #[serde(with = "crate::text::list")]
+        #[schema(value_type = Vec<String>)]
+        models: Vec<Digest>,
+    },
+    /// A new lane.
+    #[serde(rename = "lanes.opened")]
+    LaneOpened {
+        /// The lane.
+        lane: u64,
+        /// Who pays.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        payer: Address,
+        /// The model's root.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        model: Digest,
+        /// How much was put in, in base units.
+        #[serde(with = "crate::text::nfwy")]
+        #[schema(value_type = String)]
+        escrow: Amount,
+    },
+    /// A lane's hosts are drawn; requests can begin.
+    #[serde(rename = "lanes.drawn")]
+    LaneDrawn {
+        /// The lane.
+        lane: u64,
+        /// The hosts.
+        #[serde(with = "crate::text::list")]
+        #[schema(value_type = Vec<String>)]
+        hosts: Vec<Address>,
+    },
+    /// Nobody could be drawn for a lane; everything goes back.
+    #[serde(rename = "lanes.no_hosts")]
+    LaneNoHosts {
+        /// The lane.
+        lane: u64,
+    },
+    /// The randomness for a lane came too late or not at all; everything goes back.
+    #[serde(rename = "lanes.no_randomness")]
+    LaneNoRandomness {
+        /// The lane.
+        lane: u64,
+    },
+    /// More was put into a lane.
+    #[serde(rename = "lanes.topped_up")]
+    LaneToppedUp {
+        /// The lane.
+        lane: u64,
+        /// How much, in base units.
+        #[serde(with = "crate::text::nfwy")]
+        #[schema(value_type = String)]
+        amount: Amount,
+    },
+    /// No more requests in a lane.
+    #[serde(rename = "lanes.closing")]
+    LaneClosing {
+        /// The lane.
+        lane: u64,
+        /// The last height at which it can be settled.
+        until: u64,
+    },
+    /// A host was paid.
+    #[serde(rename = "lanes.settled")]
+    LaneSettled {
+        /// The lane.
+        lane: u64,
+        /// The host.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        host: Address,
+        /// All that left the lane, in base units.
+        #[serde(with = "crate::text::nfwy")]
+        #[schema(value_type = String)]
+        fees: Amount,
+        /// Of this, what the host got, in base units.
+        #[serde(with = "crate::text::nfwy")]
+        #[schema(value_type = String)]
+        paid: Amount,
+    },
+    /// A lane is gone.
+    #[serde(rename = "lanes.ended")]
+    LaneEnded {
+        /// The lane.
+        lane: u64,
+        /// Who paid.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        payer: Address,
+        /// What went back, in base units.
+        #[serde(with = "crate::text::nfwy")]
+        #[schema(value_type = String)]
+        refund: Amount,
+    },
+    /// A convicted host is paid nothing more from the shares that it has.
+    #[serde(rename = "lanes.forfeited")]
+    LanesForfeited {
+        /// The host.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        host: Address,
+        /// Of its matured fees, what is lost, in base units.
+        #[serde(with = "crate::text::nfwy")]
+        #[schema(value_type = String)]
+        fees: Amount,
+    },
+    /// A model costs something else in lanes that are opened from now on.
+    #[serde(rename = "pricing.changed")]
+    PricesChanged {
+        /// Its root.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        root: Digest,
+        /// What it costs.
+        prices: PricesView,
+        /// How busy its hosts were, in thousandths.
+        utilisation: u64,
+    },
+    /// An epoch's emission was made.
+    #[serde(rename = "rewards.emitted")]
+    Emitted {
+        /// The epoch.
+        epoch: u64,
+        /// All of it, in base units.
+        #[serde(with = "crate::text::nfwy")]
+        #[schema(value_type = String)]
+        emission: Amount,
+        /// Of this, what went to the common pool, in base units.
+        #[serde(with = "crate::text::nfwy")]
+        #[schema(value_type = String)]
+        pooled: Amount,
+    },
+    /// A host got its part of an epoch.
+    #[serde(rename = "rewards.granted")]
+    Granted {
+        /// The host.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        host: Address,
+        /// What it got.
+        grant: GrantView,
+    },
+    /// Emission came free.
+    #[serde(rename = "rewards.released")]
+    Released {
+        /// The host.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        host: Address,
+        /// How much, in base units.
+        #[serde(with = "crate::text::nfwy")]
+        #[schema(value_type = String)]
+        amount: Amount,
+    },
+    /// A slashed host lost what was not released.
+    #[serde(rename = "rewards.forfeited")]
+    RewardsForfeited {
+        /// The host.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        host: Address,
+        /// How much, in base units.
+        #[serde(with = "crate::text::nfwy")]
+        #[schema(value_type = String)]
+        amount: Amount,
+    },
+    /// Somebody answers for an output.
+    #[serde(rename = "endorsements.endorsed")]
+    Endorsed {
+        /// The endorsement.
+        endorsement: u64,
+        /// Who.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        endorser: Address,
+        /// The digest of the receipt.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        receipt: Digest,
+        /// What is put up, in base units.
+        #[serde(with = "crate::text::nfwy")]
+        #[schema(value_type = String)]
+        bond: Amount,
+        /// Who may award it.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        arbiter: Address,
+        /// The last height at which harm counts.
+        until: u64,
+    },
+    /// A part of a bond was awarded.
+    #[serde(rename = "endorsements.awarded")]
+    Awarded {
+        /// The endorsement.
+        endorsement: u64,
+        /// Who answers.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        endorser: Address,
+        /// Who gets it.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        claimant: Address,
+        /// How much, in base units.
+        #[serde(with = "crate::text::nfwy")]
+        #[schema(value_type = String)]
+        amount: Amount,
+        /// What is left of the bond, in base units.
+        #[serde(with = "crate::text::nfwy")]
+        #[schema(value_type = String)]
+        left: Amount,
+    },
+    /// What was left of a bond went back.
+    #[serde(rename = "endorsements.withdrawn")]
+    BondWithdrawn {
+        /// The endorsement.
+        endorsement: u64,
+        /// Who answered.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        endorser: Address,
+        /// How much, in base units.
+        #[serde(with = "crate::text::nfwy")]
+        #[schema(value_type = String)]
+        amount: Amount,
+    },
+    /// A host committed to what it served.
+    #[serde(rename = "work.committed")]
+    WorkCommitted {
+        /// The host.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        host: Address,
+        /// The interval.
+        interval: u64,
+        /// All its fees, in base units.
+        #[serde(with = "crate::text::nfwy")]
+        #[schema(value_type = String)]
+        fees: Amount,
+    },
+    /// Committees of an interval are being drawn.
+    #[serde(rename = "work.drawn")]
+    WorkDrawn {
+        /// The interval.
+        interval: u64,
+        /// The round.
+        round: u64,
+        /// The last height for verdicts.
+        until: u64,
+    },
+    /// It is drawn which samples of an interval must be revealed.
+    #[serde(rename = "work.closing")]
+    WorkClosing {
+        /// The interval.
+        interval: u64,
+        /// The round.
+        round: u64,
+        /// The last height for revelations.
+        until: u64,
+    },
+    /// A commitment's fees may be settled.
+    #[serde(rename = "work.matured")]
+    WorkMatured {
+        /// The host.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        host: Address,
+        /// The interval.
+        interval: u64,
+        /// Its fees, in base units.
+        #[serde(with = "crate::text::nfwy")]
+        #[schema(value_type = String)]
+        fees: Amount,
+    },
+    /// A commitment pays nothing.
+    #[serde(rename = "work.voided")]
+    WorkVoided {
+        /// The host.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        host: Address,
+        /// The interval.
+        interval: u64,
+        /// Why: `withheld`, `unrevealed`, `omitted`, `unchecked`, `no_randomness` or `forfeited`.
+        reason: String,
+    },
+    /// A member gave verdicts on work.
+    #[serde(rename = "verification.verdicts_given")]
+    WorkVerdictsGiven {
+        /// The member.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        member: Address,
+        /// The interval.
+        interval: u64,
+        /// So many.
+        verdicts: u32,
+    },
+    /// A host revealed the drawn sample of its work.
+    #[serde(rename = "verification.revealed")]
+    WorkRevealed {
+        /// The host.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        host: Address,
+        /// The interval.
+        interval: u64,
+        /// Members whose tag is another.
+        contradicted: u32,
+    },
+    /// A member demands a sample of work on the chain.
+    #[serde(rename = "verification.demanded")]
+    WorkDemanded {
+        /// The host.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        host: Address,
+        /// The interval.
+        interval: u64,
+        /// Which of its samples.
+        sample: u32,
+        /// The last height for an answer.
+        until: u64,
+    },
+    /// A receipt is reported missing.
+    #[serde(rename = "verification.reported")]
+    ReceiptReported {
+        /// The host.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        host: Address,
+        /// The interval.
+        interval: u64,
+        /// The lane.
+        lane: u64,
+        /// The number of the request.
+        sequence: u64,
+        /// The last height for an answer.
+        until: u64,
+    },
+    /// A host answered a demand or a report.
+    #[serde(rename = "verification.answered")]
+    WorkAnswered {
+        /// The host.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        host: Address,
+        /// The interval.
+        interval: u64,
+    },
+    /// A leaf of work is on trial.
+    #[serde(rename = "verification.trial_opened")]
+    WorkTrialOpened {
+        /// The host.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        host: Address,
+        /// The interval.
+        interval: u64,
+        /// Which of its trees.
+        branch: u64,
+        /// The leaf's index in it.
+        leaf: u64,
+        /// Its receipt's digest.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        receipt: Digest,
+        /// The last height for judging.
+        until: u64,
+    },
+    /// A trial about work ended without a conviction.
+    #[serde(rename = "verification.acquitted")]
+    WorkAcquitted {
+        /// The host.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        host: Address,
+        /// The interval.
+        interval: u64,
+        /// Which of its trees.
+        branch: u64,
+        /// The leaf's index in it.
+        leaf: u64,
+    },
+    /// A host is convicted for work.
+    #[serde(rename = "verification.convicted")]
+    WorkConvicted {
+        /// The host.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        host: Address,
+        /// The interval of what it did.
+        interval: u64,
+        /// What it lost of its collateral, in base units.
+        #[serde(with = "crate::text::nfwy")]
+        #[schema(value_type = String)]
+        penalty: Amount,
+    },
+    /// A member's verdict on work was found false.
+    #[serde(rename = "verification.false_verdict")]
+    WorkFalseVerdict {
+        /// The member.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        member: Address,
+        /// The host.
+        #[serde(with = "crate::text")]
+        #[schema(value_type = String)]
+        host: Address,
+        /// The interval.
+        interval: u64,
+    },
     /// An event of a newer node that this program does not know.
     #[serde(other, rename = "unknown")]
     Unknown,
@@ -418,128 +862,13 @@ impl From<&Event> for EventView {
             Event::Sprint(event) => event.into(),
             Event::Weights(event) => event.into(),
             Event::Beacon(event) => event.into(),
-        }
-    }
-}
-
-impl From<&accounts::Event> for EventView {
-    fn from(event: &accounts::Event) -> Self {
-        use accounts::Event;
-        match *event {
-            Event::Transferred { from, to, amount } => Self::Transferred { from, to, amount },
-            Event::Authorised { account, key } => Self::Authorised { account, key },
-            Event::Revoked { account, key } => Self::Revoked { account, key },
-        }
-    }
-}
-
-impl From<&hosts::Event> for EventView {
-    fn from(event: &hosts::Event) -> Self {
-        use hosts::Event;
-        match *event {
-            Event::Registered { host } => Self::Registered { host },
-            Event::Updated { host } => Self::Updated { host },
-            Event::Leaving { host } => Self::Leaving { host },
-            Event::Left { host } => Self::Left { host },
-            Event::Deposited { host, amount } => Self::Deposited { host, amount },
-            Event::Unbonding { host, amount, free_at } => {
-                Self::Unbonding { host, amount, free_at: free_at.0 }
-            }
-            Event::Returned { host, amount } => Self::Returned { host, amount },
-            Event::Slashed { host, amount } => Self::Slashed { host, amount },
-        }
-    }
-}
-
-impl From<&epochs::Event> for EventView {
-    fn from(event: &epochs::Event) -> Self {
-        use epochs::Event;
-        match *event {
-            Event::PhaseStarted { epoch, phase } => {
-                Self::PhaseStarted { epoch: epoch.0, phase: phase.name().into() }
-            }
-            Event::Switched { epoch, validators, power } => {
-                Self::Switched { epoch: epoch.0, validators, power }
-            }
-            Event::SwitchHeld { epoch, reason } => {
-                Self::SwitchHeld { epoch: epoch.0, reason: reason.name().into() }
-            }
-            Event::Planned { epoch, validators } => Self::Planned { epoch: epoch.0, validators },
-        }
-    }
-}
-
-impl From<&evidence::Event> for EventView {
-    fn from(event: &evidence::Event) -> Self {
-        match *event {
-            evidence::Event::Convicted { host, height, penalty } => {
-                Self::Convicted { host, height: height.0, penalty }
-            }
-        }
-    }
-}
-
-impl From<&sprint::Event> for EventView {
-    fn from(event: &sprint::Event) -> Self {
-        use sprint::Event;
-        match *event {
-            Event::RaceStarted { epoch, seed, deadline } => {
-                Self::RaceStarted { epoch: epoch.0, seed, deadline: deadline.0 }
-            }
-            Event::Committed { host, count } => Self::Committed { host, count },
-            Event::RaceChallenged { epoch, hosts, until } => {
-                Self::RaceChallenged { epoch: epoch.0, hosts, until: until.0 }
-            }
-            Event::VerdictsGiven { member, hosts } => Self::VerdictsGiven { member, hosts },
-            Event::RaceDrawn { epoch, until } => Self::RaceDrawn { epoch: epoch.0, until: until.0 },
-            Event::Revealed { host, leaves } => Self::Revealed { host, leaves },
-            Event::Demanded { host, member, leaves, until } => {
-                Self::Demanded { host, member, leaves, until: until.0 }
-            }
-            Event::Answered { host, member, leaves } => Self::Answered { host, member, leaves },
-            Event::TrialOpened { host, position } => {
-                Self::TrialOpened { host, device: position.device, nonce: position.nonce }
-            }
-            Event::Convicted { host, position, penalty } => {
-                Self::LeafConvicted { host, device: position.device, nonce: position.nonce, penalty }
-            }
-            Event::Acquitted { host, position } => {
-                Self::LeafAcquitted { host, device: position.device, nonce: position.nonce }
-            }
-            Event::FalseVerdict { member, host } => Self::FalseVerdict { member, host },
-            Event::Proven { host, weight, confirmed } => Self::Proven { host, weight, confirmed },
-            Event::Voided { host, reason } => Self::Voided { host, reason: reason.name().into() },
-            Event::RaceSettled { epoch, hosts, proven } => {
-                Self::RaceSettled { epoch: epoch.0, hosts, proven }
-            }
-            Event::RaceAbandoned { epoch, reason } => {
-                Self::RaceAbandoned { epoch: epoch.0, reason: reason.name().into() }
-            }
-        }
-    }
-}
-
-impl From<&weights::Event> for EventView {
-    fn from(event: &weights::Event) -> Self {
-        match *event {
-            weights::Event::Changed { host, now, before, reputation } => {
-                Self::WeightChanged { host, now, before, reputation }
-            }
-        }
-    }
-}
-
-impl From<&beacon::Event> for EventView {
-    fn from(event: &beacon::Event) -> Self {
-        use beacon::Event;
-        match event {
-            Event::DealingStarted { epoch, holders } => {
-                Self::DealingStarted { epoch: epoch.0, holders: *holders }
-            }
-            Event::GroupFormed { epoch, key } => Self::GroupFormed { epoch: epoch.0, key: *key },
-            Event::DealingFailed { epoch, reason } => {
-                Self::DealingFailed { epoch: epoch.0, reason: reason.to_string() }
-            }
+            Event::Models(event) => event.into(),
+            Event::Lanes(event) => event.into(),
+            Event::Pricing(event) => event.into(),
+            Event::Rewards(event) => event.into(),
+            Event::Endorsements(event) => event.into(),
+            Event::Work(event) => event.into(),
+            Event::Verification(event) => event.into(),
         }
     }
 }

@@ -22,8 +22,14 @@
 //! | [`events`] | what happens on the chain, and the stream of it |
 //! | [`accounts`], [`hosts`] | who takes part |
 //! | [`sprint`], [`weights`] | the race in which compute is proven, and what it proves |
+//! | [`models`], [`lanes`] | what is served, and how it is paid for |
+//! | [`work`] | what hosts commit to have served, and how it is checked |
+//! | [`rewards`], [`endorsements`] | what hosts earn; who answers for outputs |
 //! | [`beacon`] | the network's randomness |
 //! | [`parameters`], [`genesis`] | the rules, and the file that starts a network |
+//! | [`receipts`] | what a payer's gateway keeps |
+//! | [`serving`] | requests in lanes, and what verifiers are shown: canonical bytes, beside the chain |
+//! | [`reach`] | which addresses of strangers may be connected to |
 //! | [`peers`], [`proofs`], [`snapshots`] | other nodes, light clients, new nodes |
 //! | [`client`] | [`Client`] |
 
@@ -31,33 +37,46 @@ pub mod accounts;
 pub mod beacon;
 pub mod blocks;
 pub mod client;
+pub mod endorsements;
 pub mod error;
 pub mod events;
 pub mod genesis;
 pub mod hosts;
+pub mod lanes;
+pub mod models;
 pub mod parameters;
 pub mod peers;
 pub mod proofs;
+pub mod reach;
+pub mod receipts;
+pub mod rewards;
+pub mod serving;
 pub mod snapshots;
 pub mod sprint;
 pub mod status;
 pub mod text;
 pub mod transactions;
 pub mod weights;
+pub mod work;
 
 pub use accounts::{AccountView, DelegateView, QuotaView};
 pub use beacon::{BeaconStatus, BeaconValueView, BeaconView};
 pub use blocks::{BlockSummary, BlockView, BlocksView, CertificateView, HeaderView, TransactionSummary};
 pub use client::{Client, ClientError, EventStream, StreamItem};
+pub use endorsements::{EndorsementView, EndorsementsView, ReceiptEndorsementsView, RecordView};
 pub use error::{ErrorBody, ErrorDetail};
 pub use events::{BlockEvent, EventView, LaggedEvent};
 pub use genesis::{GenesisFile, GenesisFileError};
 pub use hosts::{
     HostStanding, HostSummary, HostView, HostsView, UnbondingView, ValidatorView, ValidatorsView,
 };
+pub use lanes::{ConstraintsView, LaneView, LanesView, ShareView};
+pub use models::{ModelDetailView, ModelView, ModelsView, PricesView, ServingHostView};
 pub use parameters::ParamsView;
 pub use peers::{PeerView, PeersView};
 pub use proofs::{ProofView, ProofViewError};
+pub use receipts::{KeptReceipt, KeptReceiptError, ReceiptSummary, ReceiptsView};
+pub use rewards::{BucketView, DutyView, EarningsView, FeesView, GrantView, RewardsView};
 pub use snapshots::{SnapshotView, SnapshotsView};
 pub use sprint::{
     RaceTotals, SprintHostView, SprintHostsView, SprintResultView, SprintResultsView, SprintStatus,
@@ -69,3 +88,7 @@ pub use transactions::{
     TransactionStatus, TransactionView,
 };
 pub use weights::{WeightView, WeightsView};
+pub use work::{
+    BranchView, ClaimView, CommitmentSummary, CommitmentView, CommitmentsView, RoundView, SampleView,
+    WorkDemandView, WorkMemberView, WorkReportView, WorkTrialView, WorkVerdictView, WorkView,
+};

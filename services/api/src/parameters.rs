@@ -1,9 +1,17 @@
 //! Parameters: every number of the rules. Amounts carry their unit.
 
+mod lanes;
+mod rewards;
+mod work;
+
 use freeway_ledger::{BlockParams, Params, Text, accounts, beacon, epochs, evidence, hosts, sprint};
 use freeway_primitives::Amount;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+pub use lanes::{FloorView, LaneParamsView, ModelParamsView, PricingParamsView};
+pub use rewards::{EndorsementParamsView, RewardParamsView};
+pub use work::{VerificationParamsView, WorkParamsView};
 
 /// All parameters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -22,6 +30,20 @@ pub struct ParamsView {
     pub sprint: SprintParamsView,
     /// The randomness beacon.
     pub beacon: BeaconParamsView,
+    /// Models.
+    pub models: ModelParamsView,
+    /// Lanes.
+    pub lanes: LaneParamsView,
+    /// Prices.
+    pub pricing: PricingParamsView,
+    /// Rewards.
+    pub rewards: RewardParamsView,
+    /// Endorsements.
+    pub endorsements: EndorsementParamsView,
+    /// Work and what it is checked by.
+    pub work: WorkParamsView,
+    /// How work is checked.
+    pub verification: VerificationParamsView,
 }
 
 /// Size and pace of blocks.
@@ -163,7 +185,22 @@ pub struct BeaconParamsView {
 impl From<&Params> for ParamsView {
     fn from(params: &Params) -> Self {
         // Taken apart field by field, so that a new parameter cannot be forgotten here.
-        let Params { blocks, accounts, hosts, epochs, evidence, sprint, beacon } = params.clone();
+        let Params {
+            blocks,
+            accounts,
+            hosts,
+            epochs,
+            evidence,
+            sprint,
+            beacon,
+            models,
+            lanes,
+            pricing,
+            rewards,
+            endorsements,
+            work,
+            verification,
+        } = params.clone();
         let BlockParams {
             max_transaction_bytes,
             duty_reserve_bytes,
@@ -272,13 +309,43 @@ impl From<&Params> for ParamsView {
         };
         let beacon::Params { seats } = beacon;
         let beacon = BeaconParamsView { seats };
-        Self { blocks, accounts, hosts, epochs, evidence, sprint, beacon }
+        Self {
+            blocks,
+            accounts,
+            hosts,
+            epochs,
+            evidence,
+            sprint,
+            beacon,
+            models: models.into(),
+            lanes: lanes.into(),
+            pricing: pricing.into(),
+            rewards: rewards.into(),
+            endorsements: endorsements.into(),
+            work: work.into(),
+            verification: verification.into(),
+        }
     }
 }
 
 impl From<&ParamsView> for Params {
     fn from(view: &ParamsView) -> Self {
-        let ParamsView { blocks, accounts, hosts, epochs, evidence, sprint, beacon } = view;
+        let ParamsView {
+            blocks,
+            accounts,
+            hosts,
+            epochs,
+            evidence,
+            sprint,
+            beacon,
+            models,
+            lanes,
+            pricing,
+            rewards,
+            endorsements,
+            work,
+            verification,
+        } = view;
         Self {
             blocks: BlockParams {
                 max_transaction_bytes: blocks.max_transaction_bytes,
@@ -338,6 +405,13 @@ impl From<&ParamsView> for Params {
                 conviction_thousandths: sprint.conviction_thousandths,
             },
             beacon: beacon::Params { seats: beacon.seats },
+            models: models.into(),
+            lanes: lanes.into(),
+            pricing: pricing.into(),
+            rewards: rewards.into(),
+            endorsements: endorsements.into(),
+            work: work.into(),
+            verification: verification.into(),
         }
     }
 }

@@ -99,7 +99,7 @@ fn every_event_keeps_its_name_and_fields() {
     assert_eq!((&convicted["device"], &convicted["nonce"]), (&2.into(), &9.into()));
     let voided = serde_json::to_value(EventView::from(&events[29].0)).unwrap();
     assert_eq!(voided["reason"], "withheld");
-    let newer = r#"{"type":"lanes.opened","lane":7}"#;
+    let newer = r#"{"type":"probes.sent","lane":7}"#;
     assert_eq!(serde_json::from_str::<EventView>(newer).unwrap(), EventView::Unknown);
 }
 

@@ -1,6 +1,8 @@
 //! The configuration of a node: a TOML file in which unknown keys are errors.
 
 mod gateway;
+mod lanes;
+mod serve;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,6 +12,8 @@ use freeway_primitives::Address;
 use serde::{Deserialize, Serialize};
 
 pub use gateway::{GatewayConfig, UpstreamConfig};
+pub use lanes::{GatewayFile, LanesConfig};
+pub use serve::ServeConfig;
 
 /// Bytes of a configuration file; a longer one is no configuration.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -65,6 +69,9 @@ pub struct NodeConfig {
     /// The OpenAI interface to the models that this node serves; without it there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewayConfig>,
+    /// What the host serves in lanes; without it the host is drawn for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serve: Option<ServeConfig>,
     /// What is kept on disk.
     #[serde(default)]
     pub store: StoreConfig,
@@ -222,11 +229,7 @@ impl NodeConfig {
     /// # Errors
     /// [`ConfigError`] if it cannot be read or has an unknown or malformed key.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let read = |source| ConfigError::Read { path: path.to_owned(), source };
-        if std::fs::metadata(path).map_err(read)?.len() > MAX_FILE_BYTES {
-            return Err(ConfigError::TooLong(path.to_owned()));
-        }
-        let text = std::fs::read_to_string(path).map_err(read)?;
+        let text = read_text(path)?;
         let mut config =
             Self::parse(&text).map_err(|detail| ConfigError::Invalid { path: path.to_owned(), detail })?;
         let folder = path.parent().unwrap_or(Path::new("."));
@@ -238,6 +241,9 @@ impl NodeConfig {
         }
         if let Some(gateway) = &mut config.gateway {
             gateway.resolve(folder);
+        }
+        if let Some(serve) = &mut config.serve {
+            serve.resolve(folder);
         }
         Ok(config)
     }
@@ -271,6 +277,16 @@ impl NodeConfig {
         if let Some(gateway) = &config.gateway {
             gateway.check()?;
         }
+        if let Some(serve) = &config.serve {
+            if config.sprint.is_none() {
+                return Err(
+                    "serve: hosts are asked at sprint.listen; add `host` and a section [sprint], or \
+                            remove the section"
+                        .into(),
+                );
+            }
+            serve.check()?;
+        }
         if config.consensus.listen.port() == 0 {
             return Err("consensus.listen needs a port: peers must know where to find this node".into());
         }
@@ -289,6 +305,15 @@ impl NodeConfig {
     pub fn to_toml(&self) -> String {
         toml::to_string_pretty(self).unwrap_or_default()
     }
+}
+
+/// A file's text, if it is no longer than any configuration.
+fn read_text(path: &Path) -> Result<String, ConfigError> {
+    let read = |source| ConfigError::Read { path: path.to_owned(), source };
+    if std::fs::metadata(path).map_err(read)?.len() > MAX_FILE_BYTES {
+        return Err(ConfigError::TooLong(path.to_owned()));
+    }
+    std::fs::read_to_string(path).map_err(read)
 }
 
 #[cfg(test)]
@@ -327,6 +352,7 @@ listen = "127.0.0.1:0"
             (("127.0.0.1:27000", "127.0.0.1:0"), "consensus.listen"),
             (("data = \"data\"", "data = \"data\"\nhost = \"fwy1x\""), "host"),
             (("[rpc]\n", "[store]\nflush_every = 0\n[rpc]\n"), "flush_every"),
+            (("[rpc]\n", "[serve]\n[rpc]\n"), "serve: hosts are asked"),
             (("[rpc]\n", "[sprint]\nlisten = \"127.0.0.1:0\"\n[rpc]\n"), "only a host sprints"),
             (("[rpc]\n", "[gateway]\nlisten = \"10.0.0.1:8700\"\n[rpc]\n"), "gateway.keys"),
             (("[rpc]\n", "[gateway]\nlisten = \"127.0.0.1:0\"\nsequences = 0\n[rpc]\n"), "gateway.sequences"),

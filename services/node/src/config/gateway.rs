@@ -21,6 +21,13 @@ pub struct GatewayConfig {
     /// may do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<PathBuf>,
+    /// The folder in which the gateway keeps what keys with budgets and passes have spent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<PathBuf>,
+    /// The folder of passes, with the public keys of their owners and the list of revoked ones. Without it no pass
+    /// is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passes: Option<PathBuf>,
     /// The folder of model packages.
     #[serde(default = "GatewayConfig::default_models")]
     pub models: PathBuf,
@@ -59,6 +66,23 @@ pub struct UpstreamConfig {
 }
 
 impl GatewayConfig {
+    /// The guide on all cores, for every program of this machine.
+    pub fn new(listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            keys: None,
+            data: None,
+            passes: None,
+            models: Self::default_models(),
+            serve: Self::default_serve(),
+            threads: 0,
+            cache_mib: Self::default_cache_mib(),
+            sequences: Self::default_sequences(),
+            cors: Vec::new(),
+            upstream: Vec::new(),
+        }
+    }
+
     /// The usual folder of packages.
     pub fn default_models() -> PathBuf {
         "models".into()
@@ -91,14 +115,12 @@ impl GatewayConfig {
                     .into(),
             );
         }
-        if self.threads > 4_096 {
-            return Err("gateway.threads must be at most 4096".into());
-        }
-        if !(1..=MAX_SEQUENCES).contains(&self.sequences) {
-            return Err(format!("gateway.sequences must be from 1 to {MAX_SEQUENCES}"));
-        }
-        if !(1..=1 << 20).contains(&self.cache_mib) {
-            return Err("gateway.cache_mib must be from 1 to a tebibyte".into());
+        check_engine("gateway", self.threads, self.sequences, self.cache_mib)?;
+        if self.passes.is_some() && self.data.is_none() {
+            return Err(
+                "gateway.passes needs gateway.data, a folder in which is kept what the passes have spent"
+                    .into(),
+            );
         }
         if self.upstream.len() > MAX_UPSTREAMS {
             return Err(format!("gateway.upstream names more than {MAX_UPSTREAMS} servers"));
@@ -115,8 +137,29 @@ impl GatewayConfig {
     /// Lets relative paths count from `folder`.
     pub(super) fn resolve(&mut self, folder: &Path) {
         let keys = self.upstream.iter_mut().filter_map(|upstream| upstream.key_file.as_mut());
-        for relative in std::iter::once(&mut self.models).chain(self.keys.as_mut()).chain(keys) {
+        let folders = self.data.as_mut().into_iter().chain(self.passes.as_mut());
+        let files = std::iter::once(&mut self.models).chain(self.keys.as_mut()).chain(keys);
+        for relative in files.chain(folders) {
             *relative = folder.join(&relative);
         }
     }
+}
+
+/// What makes no sense of an engine's settings in `section`.
+pub(super) fn check_engine(
+    section: &str,
+    threads: usize,
+    sequences: usize,
+    cache_mib: usize,
+) -> Result<(), String> {
+    if threads > 4_096 {
+        return Err(format!("{section}.threads must be at most 4096"));
+    }
+    if !(1..=MAX_SEQUENCES).contains(&sequences) {
+        return Err(format!("{section}.sequences must be from 1 to {MAX_SEQUENCES}"));
+    }
+    if !(1..=1 << 20).contains(&cache_mib) {
+        return Err(format!("{section}.cache_mib must be from 1 to a tebibyte"));
+    }
+    Ok(())
 }

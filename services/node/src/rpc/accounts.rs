@@ -9,6 +9,7 @@ use freeway_ledger::Params;
 use freeway_ledger::accounts::{ACCOUNTS, Account, delegates};
 use freeway_ledger::epochs::CLOCK;
 use freeway_ledger::hosts::HOSTS;
+use freeway_ledger::lanes::PAYERS;
 use freeway_primitives::{Address, Amount, Height};
 
 use super::error::ApiError;
@@ -46,6 +47,8 @@ fn view(context: &Context, address: Address) -> Result<AccountView, ApiError> {
     let next = state.height().next();
     let epoch = CLOCK.require(&state)?.at(next, &params.epochs).epoch;
     let collateral = host.as_ref().map_or(Amount::ZERO, |host| host.collateral);
+    let in_lanes = PAYERS.get(&state, &address)?.unwrap_or_default().escrow;
+    let elsewhere = collateral.checked_add(in_lanes).unwrap_or(collateral);
     let mempool = context.submitter.mempool();
     let delegates = delegates(&state, &address, None, MAX_DELEGATES)?;
     let delegates = delegates.iter().map(|delegate| {
@@ -60,22 +63,23 @@ fn view(context: &Context, address: Address) -> Result<AccountView, ApiError> {
         sequence: mempool.next_sequence(&address, &address, account.sequence),
         committed_sequence: account.sequence,
         delegates: delegates.collect(),
-        quota: quota(&account, collateral, next, epoch, &params),
+        quota: quota(&account, elsewhere, next, epoch, &params),
         host: host.map(|host| Standings::read(&state)?.view(&state, address, &host)).transpose()?,
     })
 }
 
-/// The quota as it stands for the block at `next`: by the same rule as in the ledger.
+/// The quota as it stands for the block at `next`, for an account with so much in collateral and lanes: by the same rule
+/// as in the ledger.
 fn quota(
     account: &Account,
-    collateral: Amount,
+    elsewhere: Amount,
     next: Height,
     epoch: freeway_primitives::Epoch,
     params: &Params,
 ) -> QuotaView {
     let quota = account.quota;
     let renewed = quota.epoch != epoch;
-    let held = || account.balance.checked_add(collateral).unwrap_or(account.balance);
+    let held = || account.balance.checked_add(elsewhere).unwrap_or(account.balance);
     let basis = if renewed { held() } else { quota.basis };
     let used_in_epoch = if renewed { 0 } else { quota.used_in_epoch };
     let units = basis.0 / params.accounts.quota_unit.0.max(1);

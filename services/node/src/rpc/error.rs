@@ -128,6 +128,9 @@ impl From<InsertError> for ApiError {
             InsertError::Rejected(Rejection::NotDue(failure)) => {
                 let place = match **failure {
                     Failure::Beacon(_) => "/v1/beacon shows what is due",
+                    Failure::Work(_) | Failure::Verification(_) => {
+                        "/v1/work shows where the checks of work stand"
+                    }
                     _ => "/v1/sprint shows where the race stands",
                 };
                 (StatusCode::CONFLICT, Some(place))

@@ -5,7 +5,7 @@ use core::str::FromStr;
 
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
-use freeway_primitives::{Address, Height};
+use freeway_primitives::Height;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
@@ -49,7 +49,7 @@ pub(crate) struct AtHeight {
     pub(crate) height: Option<String>,
 }
 
-/// A query for a page of a list by address.
+/// A query for a page of a list.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
@@ -58,11 +58,25 @@ pub(crate) struct ListQuery {
 }
 
 impl ListQuery {
-    /// After which address the page begins, and how long it may be: `default` if nothing is said, at most `most`.
-    pub(crate) fn read(&self, default: u64, most: u64) -> Result<(Option<Address>, usize), ApiError> {
-        let limit = limit("limit", self.limit.as_deref(), default, most)?;
+    /// After which number the page begins, and how long it may be: `default` if nothing is said, at most `most`.
+    pub(crate) fn read_number(&self, default: u64, most: u64) -> Result<(Option<u64>, usize), ApiError> {
+        let after = self.after.as_deref().map(|after| number("after", after)).transpose()?;
+        Ok((after, self.limit(default, most)?))
+    }
+
+    /// The same for lists by what has a text of its own: addresses, digests.
+    pub(crate) fn read<T: FromStr<Err: Display>>(
+        &self,
+        default: u64,
+        most: u64,
+    ) -> Result<(Option<T>, usize), ApiError> {
         let after = self.after.as_deref().map(|after| value("after", after)).transpose()?;
-        Ok((after, usize::try_from(limit).unwrap_or(usize::MAX)))
+        Ok((after, self.limit(default, most)?))
+    }
+
+    fn limit(&self, default: u64, most: u64) -> Result<usize, ApiError> {
+        let limit = limit("limit", self.limit.as_deref(), default, most)?;
+        Ok(usize::try_from(limit).unwrap_or(usize::MAX))
     }
 }
 

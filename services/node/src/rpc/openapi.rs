@@ -6,8 +6,8 @@ use utoipa::OpenApi;
 
 use super::extract::{Asked, Nothing};
 use super::{
-    accounts, beacon, blocks, chain, events, hosts, node, proofs, snapshots, sprint, status, sync,
-    transactions, weights,
+    accounts, beacon, blocks, chain, endorsements, events, hosts, lanes, models, node, proofs, rewards,
+    snapshots, sprint, status, sync, transactions, weights, work,
 };
 
 #[derive(OpenApi)]
@@ -25,14 +25,25 @@ use super::{
         blocks::list,
         chain::genesis,
         chain::parameters,
+        endorsements::endorsement,
+        endorsements::of_account,
+        endorsements::of_receipt,
         events::events,
         hosts::host,
         hosts::list,
         hosts::validators,
+        lanes::lane,
+        lanes::of_host,
+        lanes::of_payer,
+        models::list,
+        models::model,
         node::metrics,
         node::peers,
         proofs::account,
+        proofs::commitment,
         proofs::key,
+        rewards::earnings,
+        rewards::emission,
         serve,
         snapshots::chunk,
         snapshots::list,
@@ -48,6 +59,9 @@ use super::{
         transactions::submit,
         transactions::transaction,
         weights::list,
+        work::commitment,
+        work::list,
+        work::now,
     ),
     components(schemas(LaggedEvent))
 )]

@@ -7,6 +7,7 @@ use axum::extract::State;
 use freeway_api::{ErrorBody, ProofView};
 use freeway_ledger::Reader;
 use freeway_ledger::accounts::ACCOUNTS;
+use freeway_ledger::work::COMMITS;
 use freeway_primitives::{Address, Block, Canonical, Height};
 use freeway_store::MAX_KEY_BYTES;
 
@@ -59,6 +60,30 @@ pub(super) async fn account(
 ) -> Result<Json<ProofView>, ApiError> {
     let address: Address = extract::value("address", &address)?;
     answer(&server, ACCOUNTS.key(&address), query).await
+}
+
+/// Proof of a host's commitment to work in the state.
+#[utoipa::path(get, path = "/v1/work/{interval}/{host}/proof", tag = "proofs",
+    params(
+        ("interval" = u64, Path, description = "The interval."),
+        ("host" = String, Path, description = "The account that owns the host."),
+        ("height" = Option<u64>, Query,
+            description = "The height of the state; if missing, the latest whose root is certified."),
+    ),
+    responses(
+        (status = 200, description = "The proof. The value is the canonical encoding of the commitment.",
+            body = ProofView),
+        (status = "4XX", description = "The request is wrong, or that height is not kept.", body = ErrorBody),
+        (status = "5XX", description = "The node cannot answer.", body = ErrorBody),
+    ))]
+pub(super) async fn commitment(
+    State(server): State<Arc<Server>>,
+    Place((interval, host)): Place<(String, String)>,
+    Asked(query): Asked<AtHeight>,
+) -> Result<Json<ProofView>, ApiError> {
+    let interval = extract::number("interval", &interval)?;
+    let host: Address = extract::value("host", &host)?;
+    answer(&server, COMMITS.key(&(interval, host)), query).await
 }
 
 async fn answer(server: &Server, key: Vec<u8>, query: AtHeight) -> Result<Json<ProofView>, ApiError> {

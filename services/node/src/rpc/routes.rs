@@ -9,8 +9,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::ApiError;
 use super::{
-    Server, accounts, beacon, blocks, chain, events, guard, hosts, node, openapi, proofs, snapshots, sprint,
-    status, sync, transactions, weights,
+    Server, accounts, beacon, blocks, chain, endorsements, events, guard, hosts, lanes, models, node,
+    openapi, proofs, rewards, snapshots, sprint, status, sync, transactions, weights, work,
 };
 
 /// A method, its path, and what answers.
@@ -28,8 +28,22 @@ fn table() -> Vec<Route> {
         ("get", transactions::PATH, get(transactions::transaction)),
         ("get", "/v1/accounts/{address}", get(accounts::account)),
         ("get", "/v1/accounts/{address}/proof", get(proofs::account)),
+        ("get", "/v1/accounts/{address}/lanes", get(lanes::of_payer)),
+        ("get", "/v1/accounts/{address}/endorsements", get(endorsements::of_account)),
         ("get", "/v1/hosts", get(hosts::list)),
         ("get", "/v1/hosts/{address}", get(hosts::host)),
+        ("get", "/v1/hosts/{address}/lanes", get(lanes::of_host)),
+        ("get", "/v1/hosts/{address}/earnings", get(rewards::earnings)),
+        ("get", "/v1/models", get(models::list)),
+        ("get", "/v1/models/{model}", get(models::model)),
+        ("get", "/v1/lanes/{lane}", get(lanes::lane)),
+        ("get", "/v1/work", get(work::now)),
+        ("get", "/v1/work/{interval}", get(work::list)),
+        ("get", "/v1/work/{interval}/{host}", get(work::commitment)),
+        ("get", "/v1/work/{interval}/{host}/proof", get(proofs::commitment)),
+        ("get", "/v1/rewards", get(rewards::emission)),
+        ("get", "/v1/endorsements/{endorsement}", get(endorsements::endorsement)),
+        ("get", "/v1/receipts/{receipt}/endorsements", get(endorsements::of_receipt)),
         ("get", "/v1/validators", get(hosts::validators)),
         ("get", "/v1/sprint", get(sprint::race)),
         ("get", "/v1/sprint/hosts", get(sprint::hosts)),

@@ -8,6 +8,7 @@ mod kit;
 mod blocks;
 mod errors;
 mod events;
+mod lanes;
 mod proofs;
 mod race;
 mod server;

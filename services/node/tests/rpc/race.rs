@@ -15,14 +15,14 @@ use crate::kit::{Kit, address, genesis, key};
 use crate::server::Served;
 
 /// A chain with a beacon: `host`, which signs all blocks, and `alice`, which has a host of little power.
-struct Net {
-    served: Served,
+pub(crate) struct Net {
+    pub(crate) served: Served,
     duties: Duties,
     _outbox: mpsc::Receiver<freeway_node::Outgoing>,
 }
 
 impl Net {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let mut genesis = genesis();
         genesis.hosts.push(GenesisHost {
             address: address("alice"),
@@ -41,7 +41,7 @@ impl Net {
     }
 
     /// The next block, and then the host's part in the beacon.
-    fn commit(&mut self) -> BlockId {
+    pub(crate) fn commit(&mut self) -> BlockId {
         let kit = &mut self.served.kit;
         let block = kit.commit();
         kit.chain.beacon().committed(&kit.store.view(), kit.chain.height(), &self.duties).unwrap();
@@ -60,9 +60,14 @@ impl Net {
     }
 
     async fn send(&mut self, from: &str, message: sprint::Message) {
+        self.ask(from, Message::Sprint(message)).await;
+    }
+
+    /// Takes in a message of the account of a name.
+    pub(crate) async fn ask(&self, from: &str, message: Message) {
         let kit = &self.served.kit;
         let sequence = self.served.client.account(&address(from)).await.unwrap().sequence;
-        kit.submit(&kit.sign(from, sequence, Message::Sprint(message))).await;
+        kit.submit(&kit.sign(from, sequence, message)).await;
     }
 }
 

@@ -128,8 +128,11 @@ impl StoreError {
 }
 
 /// A failure inside a transaction, before it is known to which file it belongs.
-pub(crate) enum Failure {
+#[derive(Debug)]
+pub enum Failure {
+    /// Of the storage engine.
     Storage(Box<redb::Error>),
+    /// That says all by itself.
     Store(StoreError),
 }
 

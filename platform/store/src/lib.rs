@@ -73,9 +73,9 @@ mod tree;
 mod view;
 
 pub use blocks::{BlockRecord, StoredBlock, StoredProposal};
-pub use error::StoreError;
+pub use error::{Failure, StoreError};
 pub use layer::ReceiptRecord;
-pub use medium::Medium;
+pub use medium::{Database, Medium, Opening, Session};
 pub use proof::{Proof, ProofError};
 pub use restore::{Restore, RestoreError};
 pub use simulated::SimulatedDisk;

@@ -27,7 +27,7 @@ pub enum Medium {
 }
 
 /// A medium that this process has to itself, and whether writing to it still works.
-pub(crate) struct Session {
+pub struct Session {
     medium: Medium,
     lock: Arc<Lock>,
     pub(crate) health: Arc<Health>,
@@ -41,7 +41,10 @@ enum Lock {
 
 impl Session {
     /// Takes the medium, before anything on it is touched.
-    pub(crate) fn begin(medium: Medium) -> Result<Self, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError`] if another process has it, or its folder cannot be made.
+    pub fn begin(medium: Medium) -> Result<Self, StoreError> {
         let lock = match &medium {
             Medium::Directory(directory) => {
                 fs::create_dir_all(directory).map_err(|error| StoreError::io(directory, &error))?;
@@ -126,8 +129,9 @@ impl Session {
 }
 
 /// One database file. Every access to the storage engine passes through here, so that its panics are
-/// contained, its errors are told apart, and nothing is written after a failed write.
-pub(crate) struct Database {
+/// contained, its errors are told apart, and nothing is written after a failed write. For the databases of a
+/// [`Store`](crate::Store), and for those that other parts of a process keep beside it.
+pub struct Database {
     /// Taken only by `drop`.
     inner: Option<redb::Database>,
     path: PathBuf,
@@ -136,10 +140,14 @@ pub(crate) struct Database {
 }
 
 /// How to open a database.
-pub(crate) struct Opening {
-    pub(crate) name: &'static str,
-    pub(crate) cache_bytes: usize,
-    pub(crate) verify: bool,
+#[derive(Clone, Copy, Debug)]
+pub struct Opening {
+    /// The file's name.
+    pub name: &'static str,
+    /// Memory for its pages.
+    pub cache_bytes: usize,
+    /// Whether all of it is checked for damage first.
+    pub verify: bool,
 }
 
 impl Database {
@@ -147,7 +155,10 @@ impl Database {
     ///
     /// A new file gets its name when it is complete: a crash while it is made leaves nothing that could be
     /// taken for damage.
-    pub(crate) fn open(
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be read or made, or is of another format.
+    pub fn open(
         session: &Session,
         opening: &Opening,
         create: impl FnOnce(&WriteTransaction) -> Result<(), Failure>,
@@ -174,12 +185,15 @@ impl Database {
     }
 
     /// The file, for messages.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Reads from a consistent snapshot.
-    pub(crate) fn read<T>(
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file is damaged or cannot be read, or what `work` gives.
+    pub fn read<T>(
         &self,
         work: impl FnOnce(&ReadTransaction) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
@@ -191,7 +205,10 @@ impl Database {
     /// Commits are in two phases with the allocator's state (quick repair): opening after a crash takes
     /// milliseconds instead of a walk over all data, and which commit is valid does not hang on a checksum
     /// that is not cryptographic.
-    pub(crate) fn write<T>(
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written, if an earlier write failed, or what `work` gives.
+    pub fn write<T>(
         &self,
         durability: Durability,
         work: impl FnOnce(&WriteTransaction) -> Result<T, Failure>,

@@ -11,6 +11,7 @@ mod lazy;
 mod overcommit;
 mod rent;
 mod replay;
+mod serve;
 mod withhold;
 
 use core::fmt;
@@ -20,6 +21,8 @@ use std::collections::BTreeMap;
 use freeway_primitives::{Address, ChainId, Digest, Domain, Epoch, Height};
 use freeway_proofs::draw::Stream;
 use freeway_proofs::sprint::{Opening, Position, Tag, Trace};
+
+pub use serve::Serve;
 
 const MADE_UP: Domain = Domain::new("freeway 1 made-up trace");
 
@@ -50,6 +53,12 @@ pub enum Adversary {
     Grind,
     /// It brings rented hardware to one race in four.
     Rent,
+    /// It says that paid work is right without computing it.
+    LazyVerifier,
+    /// It serves honestly, but shows, answers and reveals nothing of its paid work.
+    WithholdWork,
+    /// It cheats those whom it serves.
+    Serve(Serve),
 }
 
 /// How a lazy verifier gets its verdicts.
@@ -65,12 +74,13 @@ pub enum Lazy {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is no adversary; there are: fake:PERCENT (1 to 100), replay, overcommit:FACTOR (2 to 16), withhold, \
-     lazy:copy, lazy:guess, accuse, late, grind, rent"
+     lazy:copy, lazy:guess, accuse, late, grind, rent, verify:lazy, work:withhold, \
+     serve:coarser, serve:truncate, serve:inflate, serve:inject"
 )]
 pub struct UnknownAdversary(String);
 
 impl Adversary {
-    /// One of each, as the tests and the simulation use them.
+    /// One of each that cheats in the race, as the tests and the simulation use them.
     pub const ALL: [Self; 10] = [
         Self::Fake { percent: 5 },
         Self::Replay,
@@ -82,6 +92,16 @@ impl Adversary {
         Self::Late,
         Self::Grind,
         Self::Rent,
+    ];
+
+    /// Those that break the rules of paid work; in the race they are honest.
+    pub const OF_WORK: [Self; 6] = [
+        Self::LazyVerifier,
+        Self::WithholdWork,
+        Self::Serve(Serve::Coarser),
+        Self::Serve(Serve::Truncate),
+        Self::Serve(Serve::Inflate),
+        Self::Serve(Serve::Inject),
     ];
 
     pub(crate) fn conduct(self) -> Box<dyn Conduct> {
@@ -96,6 +116,8 @@ impl Adversary {
             Self::Late => Box::new(late::Late),
             Self::Grind => Box::new(grind::Grind),
             Self::Rent => Box::new(rent::Rent),
+            // In the race they are as others.
+            Self::LazyVerifier | Self::WithholdWork | Self::Serve(_) => Box::new(Honest),
         }
     }
 }
@@ -113,6 +135,12 @@ impl fmt::Display for Adversary {
             Self::Late => f.write_str("late"),
             Self::Grind => f.write_str("grind"),
             Self::Rent => f.write_str("rent"),
+            Self::LazyVerifier => f.write_str("verify:lazy"),
+            Self::WithholdWork => f.write_str("work:withhold"),
+            Self::Serve(Serve::Coarser) => f.write_str("serve:coarser"),
+            Self::Serve(Serve::Truncate) => f.write_str("serve:truncate"),
+            Self::Serve(Serve::Inflate) => f.write_str("serve:inflate"),
+            Self::Serve(Serve::Inject) => f.write_str("serve:inject"),
         }
     }
 }
@@ -134,7 +162,7 @@ impl FromStr for Adversary {
             ("overcommit", _) => number(2..=16, 2).map(|factor| Self::Overcommit { factor }),
             ("lazy", Some("copy")) => Some(Self::Lazy(Lazy::Copy)),
             ("lazy", Some("guess")) => Some(Self::Lazy(Lazy::Guess)),
-            (_, Some(_)) => None,
+            (_, Some(_)) => Self::OF_WORK.into_iter().find(|known| known.to_string() == text),
             _ => Self::ALL.into_iter().find(|known| known.to_string() == name),
         };
         known.ok_or_else(|| UnknownAdversary(text.chars().take(80).collect()))
@@ -234,7 +262,7 @@ mod tests {
 
     #[test]
     fn every_adversary_has_a_text_and_back() {
-        for adversary in Adversary::ALL {
+        for adversary in Adversary::ALL.into_iter().chain(Adversary::OF_WORK) {
             assert_eq!(adversary.to_string().parse(), Ok(adversary));
         }
         assert_eq!("fake".parse(), Ok(Adversary::Fake { percent: 5 }));

@@ -1,4 +1,4 @@
-//! Asks other hosts for their openings.
+//! Asks other hosts for their openings, their samples and their artifacts.
 //!
 //! The URL comes from the chain, so from somebody who may be hostile: it is fetched only after a look at where it
 //! leads, from exactly the address that was looked at, within bounds of time and size, without following
@@ -10,6 +10,7 @@ use core::time::Duration;
 use std::net::{IpAddr, SocketAddr};
 
 use freeway_api::ErrorBody;
+use freeway_ledger::Text;
 use freeway_primitives::Canonical;
 use reqwest::{Client, Response, StatusCode, Url};
 
@@ -61,28 +62,59 @@ impl Fetcher {
     }
 
     async fn ask(&self, endpoint: &str, expected: &Expected) -> Result<SignedOpenings, String> {
-        let url = parse(endpoint, expected)?;
-        let address = self.resolve(&url).await?;
-        // A client of its own, so that it connects to the address that was checked and to no other.
-        let client = Client::builder()
+        let path = format!("/v1/sprint/{}/openings/{}", expected.epoch, expected.member);
+        let url = parse(endpoint, &path)?;
+        let client = self.client(&url).await?;
+        let response = answered(client.get(url).send().await).await?;
+        let body = read(response, SignedOpenings::MAX_BYTES).await?;
+        let signed = SignedOpenings::decode(&body).map_err(|error| shown(&error.to_string()))?;
+        signed.check(expected).map_err(|error| error.to_string())?;
+        Ok(signed)
+    }
+
+    /// What a host answers to `body` at `path`: of the first of its endpoints that gives one. Whether it is the right
+    /// one is for the caller to see.
+    ///
+    /// # Errors
+    /// [`Unreachable`] says what became of each.
+    pub async fn post<T: Canonical>(
+        &self,
+        endpoints: &[Text],
+        path: &str,
+        body: &[u8],
+    ) -> Result<T, Unreachable> {
+        let mut reasons = Vec::new();
+        for endpoint in endpoints {
+            let endpoint = endpoint.as_str();
+            match tokio::time::timeout(self.timeout, self.posted(endpoint, path, body)).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(reason)) => reasons.push(format!("{}: {reason}", shown(endpoint))),
+                Err(_) => reasons.push(format!("{}: no answer in {:?}", shown(endpoint), self.timeout)),
+            }
+        }
+        Err(Unreachable(reasons.join("; ")))
+    }
+
+    async fn posted<T: Canonical>(&self, endpoint: &str, path: &str, body: &[u8]) -> Result<T, String> {
+        let url = parse(endpoint, path)?;
+        let client = self.client(&url).await?;
+        let request = client.post(url).header("content-type", "application/octet-stream");
+        let response = answered(request.body(body.to_vec()).send().await).await?;
+        let body = read(response, T::MAX_BYTES).await?;
+        T::decode(&body).map_err(|error| shown(&error.to_string()))
+    }
+
+    /// A client of its own, so that it connects to the address that was looked at and to no other.
+    async fn client(&self, url: &Url) -> Result<Client, String> {
+        let address = self.resolve(url).await?;
+        Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .pool_max_idle_per_host(0)
             .user_agent(concat!("freeway/", env!("CARGO_PKG_VERSION")))
             .resolve(url.host_str().unwrap_or_default(), address)
             .build()
-            .map_err(|error| error.to_string())?;
-        let response = client.get(url).send().await.map_err(|error| why(&error))?;
-        let status = response.status();
-        if status != StatusCode::OK {
-            let body = read(response, MAX_ERROR_BYTES).await.unwrap_or_default();
-            let said = serde_json::from_slice::<ErrorBody>(&body).map(|body| body.error.to_string());
-            return Err(format!("{status} {}", shown(&said.unwrap_or_default())));
-        }
-        let body = read(response, SignedOpenings::MAX_BYTES).await?;
-        let signed = SignedOpenings::decode(&body).map_err(|error| shown(&error.to_string()))?;
-        signed.check(expected).map_err(|error| error.to_string())?;
-        Ok(signed)
+            .map_err(|error| error.to_string())
     }
 
     /// An address of the URL's host that may be connected to.
@@ -107,8 +139,8 @@ impl Fetcher {
     }
 }
 
-/// Where the openings are, below a host's endpoint.
-fn parse(endpoint: &str, expected: &Expected) -> Result<Url, String> {
+/// A path below a host's endpoint.
+fn parse(endpoint: &str, path: &str) -> Result<Url, String> {
     let mut url = Url::parse(endpoint).map_err(|error| error.to_string())?;
     match url.scheme() {
         "http" => {}
@@ -121,14 +153,21 @@ fn parse(endpoint: &str, expected: &Expected) -> Result<Url, String> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err("an endpoint must be a host, a port and a path".into());
     }
-    let path = format!(
-        "{}/v1/sprint/{}/openings/{}",
-        url.path().trim_end_matches('/'),
-        expected.epoch,
-        expected.member
-    );
+    let path = format!("{}{path}", url.path().trim_end_matches('/'));
     url.set_path(&path);
     Ok(url)
+}
+
+/// An answer that is one; else what is wrong, in the host's own words.
+async fn answered(sent: Result<Response, reqwest::Error>) -> Result<Response, String> {
+    let response = sent.map_err(|error| why(&error))?;
+    let status = response.status();
+    if status == StatusCode::OK {
+        return Ok(response);
+    }
+    let body = read(response, MAX_ERROR_BYTES).await.unwrap_or_default();
+    let said = serde_json::from_slice::<ErrorBody>(&body).map(|body| body.error.to_string());
+    Err(format!("{status} {}", shown(&said.unwrap_or_default())))
 }
 
 /// The body, if it is not too long.

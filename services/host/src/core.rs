@@ -32,6 +32,7 @@ use crate::adversary::{Adversary, Conduct, Honest, Part};
 use crate::openings::SignedOpenings;
 pub use action::{Action, Refusal, Unreachable};
 use member::Check;
+pub(crate) use respond::chunks;
 use view::View;
 pub use work::DEVICE;
 use work::Work;

@@ -9,6 +9,8 @@
 //! | [`record`] | keeps a race on disk, so that a restart goes on at the next nonce |
 //! | [`server`], [`client`] | show openings to members, and ask other hosts for theirs |
 //! | [`service`] | the process: follows the chain and does what the core asks for |
+//! | [`serving`] | does paid requests, signs receipts, keeps them |
+//! | [`work`] | decides everything about paid work: commits, shows, checks, judges, settles |
 //! | [`stats`] | what it has done so far |
 //!
 //! # What must hold
@@ -29,9 +31,12 @@ pub mod racer;
 pub mod record;
 pub mod server;
 pub mod service;
+pub mod serving;
 pub mod stats;
+pub mod work;
 
 pub use self::adversary::Adversary;
 pub use self::core::{Action, Core};
 pub use self::service::{Host, HostConfig, HostError};
+pub use self::serving::Serving;
 pub use self::stats::Stats;

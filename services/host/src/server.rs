@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `/v1/sprint/{epoch}/openings/{member}` | canonical bytes of [`SignedOpenings`] |
 //! | `/v1/sprint/progress` | [`Progress`] as JSON |
+//! | the rest | see [`crate::serving`] |
 //!
 //! Everybody may ask, as an opening tells nothing that is not to be public; but the question costs work, so that
 //! an answer is made once, and there are few questions at a time.
@@ -30,6 +31,7 @@ use tokio::sync::Semaphore;
 
 use crate::core::Refusal;
 use crate::openings::SignedOpenings;
+use crate::serving::Lease;
 
 /// Requests that are answered at a time.
 const MAX_REQUESTS: usize = 32;
@@ -78,16 +80,18 @@ struct Server<S> {
     kept: Mutex<(Epoch, BTreeMap<Address, Bytes>)>,
 }
 
-/// Serves until `stop` resolves; then requests under way are answered.
+/// Serves these and `routes` until `stop` resolves; then requests under way are answered.
 ///
 /// # Errors
 /// If the listener fails for good.
 pub async fn serve(
     listener: TcpListener,
     show: impl Show,
+    routes: Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let router = router(show);
+    // Beside the guard: they have bounds of their own.
+    let router = router(show).merge(routes).into_make_service_with_connect_info::<Lease>();
     axum::serve(listener::Bounded::new(listener), router).with_graceful_shutdown(stop).await
 }
 

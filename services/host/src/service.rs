@@ -10,7 +10,9 @@
 //! Nothing in here may stop the node: what fails is logged and done again at the next block.
 
 mod chain;
+mod serve;
 mod shared;
+mod work;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -31,9 +33,13 @@ use crate::openings::Expected;
 use crate::racer::{Share, ShareError, Stop};
 use crate::record;
 use crate::server;
+use crate::serving::store::{Signer, WorkError, WorkStore};
+use crate::serving::{self, Serving};
 use crate::stats::Stats;
+use crate::work::ShowWork;
 pub use chain::Chain;
 use shared::{CheckOrder, RaceOrder, Shared};
+use work::Worker;
 
 /// Hosts that are asked at a time.
 const MAX_FETCHES: usize = 8;
@@ -59,6 +65,8 @@ pub struct HostConfig {
     pub allow_private: bool,
     /// How it misbehaves, if it does.
     pub adversary: Option<Adversary>,
+    /// What it serves to payers, if it does.
+    pub serving: Option<Serving>,
 }
 
 /// Why a host does not take part.
@@ -75,6 +83,9 @@ pub enum HostError {
         /// The system's words.
         source: std::io::Error,
     },
+    /// What it serves cannot be kept.
+    #[error(transparent)]
+    Work(WorkError),
     /// The server ended.
     #[error("openings are no longer served: {0}; restart the node")]
     Serve(#[source] std::io::Error),
@@ -128,14 +139,29 @@ impl Host {
         if let Some(adversary) = config.adversary {
             warn!(%adversary, "this host misbehaves on purpose");
         }
+        let signer = Signer { chain: chain.id(), host: config.address, key: config.key.clone() };
         let identity = Identity { chain: chain.id(), address: config.address, key: config.key };
-        let core = Core::new(identity, config.adversary);
+        let core = Core::new(identity.clone(), config.adversary);
         let folder = config.data.join("host");
         let shared = Arc::new(Shared::new(chain, config.address, core, engine, share, folder));
         let stats = shared.stats.subscribe();
+        let (mut routes, mut desk) = (axum::Router::new(), None);
+        if let Some(serving) = &config.serving {
+            let store = serve::open(shared.folder.clone(), signer.clone()).await?;
+            shared.take_up(identity, serving, Arc::<WorkStore>::clone(&store), config.adversary);
+            let show: Arc<dyn ShowWork> = Arc::<Shared<_>>::clone(&shared);
+            let taking = serve::desk(&shared, store, signer.clone(), serving, config.adversary);
+            routes = routes.merge(serving::routes(Arc::clone(&taking)));
+            routes = routes.merge(serving::verifier_routes(signer, show));
+            desk = Some(taking);
+        }
         let serve = {
             let (shared, mut stop) = (Arc::clone(&shared), stop.clone());
-            tokio::spawn(server::serve(listener, shared, async move { raised(&mut stop).await }))
+            let stopped = async move {
+                raised(&mut stop).await;
+                desk.inspect(|desk| desk.drain());
+            };
+            tokio::spawn(server::serve(listener, shared, routes, stopped))
         };
         let fetcher = Fetcher::new(config.allow_private);
         let follow = tokio::spawn(Driver::new(shared, fetcher).follow(stop));
@@ -189,6 +215,7 @@ struct Driver<C> {
     /// Stops checks.
     checking: Stop,
     checks: mpsc::Sender<CheckOrder>,
+    worker: Worker<C>,
 }
 
 impl<C: Chain> Driver<C> {
@@ -204,7 +231,8 @@ impl<C: Chain> Driver<C> {
             });
         }
         let permits = Arc::new(Semaphore::new(MAX_FETCHES));
-        Self { shared, fetcher, permits, tasks, racing: None, checking, checks }
+        let worker = Worker::new(Arc::clone(&shared), fetcher);
+        Self { shared, fetcher, permits, tasks, racing: None, checking, checks, worker }
     }
 
     async fn follow(mut self, mut stop: watch::Receiver<bool>) {
@@ -225,9 +253,10 @@ impl<C: Chain> Driver<C> {
             }
             let shared = Arc::clone(&self.shared);
             match tokio::task::spawn_blocking(move || shared.turn()).await {
-                Ok((height, actions)) => {
+                Ok((height, actions, work)) => {
                     seen = height;
                     actions.into_iter().for_each(|action| self.perform(action));
+                    work.into_iter().for_each(|action| self.worker.perform(action, &mut self.tasks));
                 }
                 Err(defect) => {
                     error!(%defect, "a step of the race met a defect; trying again at the next block");

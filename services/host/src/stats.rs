@@ -1,6 +1,7 @@
 //! What a host process has done since it started, for those who watch it.
 
-use freeway_ledger::{Message, sprint};
+use freeway_ledger::verification::Message as Duty;
+use freeway_ledger::{Message, lanes, sprint, work};
 
 /// Counters of a host process. They only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -33,12 +34,46 @@ pub struct Stats {
     pub openings_refused: u64,
     /// Hosts that could not be asked.
     pub unreachable: u64,
+    /// The duties of paid work.
+    pub work: WorkStats,
+}
+
+/// Counters of the duties of paid work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkStats {
+    /// Commitments sent.
+    pub commitments: u64,
+    /// Intervals that were not committed to in time.
+    pub lost: u64,
+    /// Verdicts sent, one for each host and class of lanes.
+    pub verdicts: u64,
+    /// Requests of others that were done again and found right.
+    pub right: u64,
+    /// Requests of others that were done again and found wrong.
+    pub wrong: u64,
+    /// Traces revealed.
+    pub revelations: u64,
+    /// Demands sent.
+    pub demands: u64,
+    /// Demands and reports answered.
+    pub answers: u64,
+    /// Accusations and proofs sent.
+    pub accusations: u64,
+    /// Leaves judged.
+    pub judgements: u64,
+    /// Settlements sent.
+    pub settlements: u64,
+    /// Samples and artifacts shown to verifiers.
+    pub shown: u64,
 }
 
 impl Stats {
     /// Counts a message that was sent.
     pub(crate) fn sent(&mut self, message: &Message) {
-        let Message::Sprint(message) = message else { return };
+        let message = match message {
+            Message::Sprint(message) => message,
+            other => return self.work.sent(other),
+        };
         match message {
             sprint::Message::Commit(_) => self.commitments += 1,
             sprint::Message::Verdicts(verdicts) => self.verdicts += verdicts.len() as u64,
@@ -50,6 +85,25 @@ impl Stats {
             sprint::Message::Answer { .. } => self.answers += 1,
             sprint::Message::Accuse { .. } => self.accusations += 1,
             sprint::Message::Judge(judgements) => self.judgements += judgements.len() as u64,
+        }
+    }
+}
+
+impl WorkStats {
+    fn sent(&mut self, message: &Message) {
+        match message {
+            Message::Work(work::Message::Commit { .. }) => self.commitments += 1,
+            Message::Lanes(lanes::Message::Settle(_)) => self.settlements += 1,
+            Message::Verification(message) => match message {
+                Duty::Verdicts { verdicts, .. } => self.verdicts += verdicts.len() as u64,
+                Duty::Reveal(_) => self.revelations += 1,
+                Duty::Demand { .. } => self.demands += 1,
+                Duty::Answer(_) | Duty::Include(_) => self.answers += 1,
+                Duty::Accuse(_) | Duty::Prove(_) => self.accusations += 1,
+                Duty::Judge(judgements) => self.judgements += judgements.len() as u64,
+                Duty::Report(_) => {}
+            },
+            _ => {}
         }
     }
 }

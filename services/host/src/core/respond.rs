@@ -80,7 +80,7 @@ fn path_bytes(siblings: usize) -> usize {
 }
 
 /// Splits a list so that no part is longer than a message holds.
-pub(super) fn chunks<T>(items: impl Iterator<Item = T>, bytes: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
+pub(crate) fn chunks<T>(items: impl Iterator<Item = T>, bytes: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
     let (mut parts, mut used) = (Vec::<Vec<T>>::new(), 0);
     for item in items {
         let more = bytes(&item);

@@ -1,5 +1,5 @@
 //! Connections within bounds: how many at a time, and how long one may last. Openings are short answers to rare
-//! questions: a connection that lives longer than that is closed, whatever it does.
+//! questions: a connection that lives longer than that is closed, whatever it does, unless a [`Lease`] keeps it.
 
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -8,11 +8,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::serve::Listener;
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
+
+use crate::serving::Lease;
 
 /// Connections at a time; further ones wait to be accepted.
 const MAX_CONNECTIONS: usize = 256;
@@ -41,7 +44,8 @@ impl Listener for Bounded {
         // Retries errors, such as too many open files, after a pause.
         let (stream, address) = Listener::accept(&mut self.inner).await;
         let end = Box::pin(tokio::time::sleep(self.lifetime));
-        (Limited { stream, end, _permit: permit }, address)
+        let (lifetime, lease) = (self.lifetime, Lease::default());
+        (Limited { stream, end, lifetime, lease, _permit: permit }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -53,16 +57,28 @@ impl Listener for Bounded {
 pub(super) struct Limited {
     stream: TcpStream,
     end: Pin<Box<Sleep>>,
+    lifetime: Duration,
+    lease: Lease,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Limited {
     /// What waits, waits no longer than the connection lives.
     fn bound<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if result.is_pending() && self.end.as_mut().poll(cx).is_ready() {
+        while result.is_pending() && self.end.as_mut().poll(cx).is_ready() {
+            if self.lease.is_held(self.lifetime) {
+                self.end.as_mut().reset(Instant::now() + self.lifetime);
+                continue;
+            }
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the connection took too long")));
         }
         result
+    }
+}
+
+impl Connected<IncomingStream<'_, Bounded>> for Lease {
+    fn connect_info(stream: IncomingStream<'_, Bounded>) -> Self {
+        stream.io().lease.clone()
     }
 }
 
@@ -104,6 +120,23 @@ mod tests {
         client.write_all(b"GET /v1").await.unwrap();
         let (mut io, _) = listener.accept().await;
         let error = io.read_to_end(&mut Vec::new()).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn an_answer_under_way_keeps_its_connection() {
+        let inner = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut listener = Bounded { lifetime: Duration::from_millis(50), ..Bounded::new(inner) };
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut io, _) = listener.accept().await;
+        let holding = io.lease.hold();
+        let mut byte = [0];
+        let early = tokio::time::timeout(Duration::from_millis(300), io.read(&mut byte)).await;
+        assert!(early.is_err(), "it ended while it was held");
+        client.write_all(b"x").await.unwrap();
+        assert_eq!(io.read(&mut byte).await.unwrap(), 1);
+        drop(holding);
+        let error = io.read(&mut byte).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -55,7 +55,7 @@ async fn start() -> Running {
     let (release, released) = watch::channel(false);
     let (stop, mut stopped) = watch::channel(false);
     let ended = async move { drop(stopped.wait_for(|stop| *stop).await) };
-    let served = tokio::spawn(serve(listener, Stand { asked, release: released }, ended));
+    let served = tokio::spawn(serve(listener, Stand { asked, release: released }, Router::new(), ended));
     Running { url, asked: questions, release, stop, served }
 }
 

@@ -2,16 +2,17 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use freeway_ledger::{Fault, Params, Text, sprint};
+use freeway_ledger::{Fault, Message, Params, Text, sprint};
 use freeway_primitives::{Address, ChainId, Digest, Epoch, Height};
 use freeway_proofs::sprint::Position;
 use tokio::sync::{Notify, watch};
 use tracing::{error, info, warn};
 
 use super::Chain;
+use super::work::Working;
 use crate::core::{Action, Core, DEVICE, Refusal, Stage};
 use crate::engine::{Engine, EngineError, Model, Weights};
 use crate::openings::SignedOpenings;
@@ -19,9 +20,13 @@ use crate::racer::{self, Meter, Share, Stop, Task};
 use crate::record::{self, RaceKey, Record, RecordError};
 use crate::server::{Progress, Show};
 use crate::stats::Stats;
+use crate::work::WorkAction;
 
 /// How often what was computed is made durable and counted.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
+
+/// So many messages that are not taken are passed over in a turn.
+const MAX_REFUSED: usize = 8;
 
 /// A race to run.
 pub(super) struct RaceOrder {
@@ -72,6 +77,8 @@ pub(super) struct Shared<C> {
     pub(super) wake: Notify,
     pub(super) meter: Arc<Meter>,
     core: Mutex<Core>,
+    /// The duties of paid work, if it does any.
+    pub(super) working: OnceLock<Working>,
     known: Mutex<Option<Known>>,
     seen: Mutex<Seen>,
     /// Nonces a second, in thousandths.
@@ -97,6 +104,7 @@ impl<C: Chain> Shared<C> {
             wake: Notify::new(),
             meter: Arc::default(),
             core: Mutex::new(core),
+            working: OnceLock::new(),
             known: Mutex::default(),
             seen: Mutex::default(),
             pace: AtomicU64::new(0),
@@ -115,22 +123,46 @@ impl<C: Chain> Shared<C> {
         self.stats.send_modify(change);
     }
 
-    /// One step of the core; sends what it wants sent. Gives the height, and what else is to be done.
-    pub(super) fn turn(&self) -> (Height, Vec<Action>) {
+    /// One step of both cores; sends what they want sent. Gives the height, and what else is to be done.
+    pub(super) fn turn(&self) -> (Height, Vec<Action>, Vec<WorkAction>) {
         let (state, height) = self.chain.state();
         if !self.chain.is_current() {
-            return (height, Vec::new());
+            return (height, Vec::new(), Vec::new());
         }
-        let actions = self.step(&state, height).unwrap_or_else(|fault| {
+        let (mut messages, actions) = self.step(&state, height).unwrap_or_else(|fault| {
             error!(%fault, %height, "the race cannot be followed; trying again at the next block");
-            Vec::new()
+            (Vec::new(), Vec::new())
         });
+        let (duties, work) = self.work(&state, height);
+        messages.extend(duties);
+        if let Err(fault) = self.send(messages) {
+            error!(%fault, %height, "nothing can be sent; trying again at the next block");
+        }
         let (nonces, cpu) = (self.meter.nonces(), self.meter.cpu());
         self.count(|stats| (stats.nonces, stats.cpu_seconds) = (nonces, cpu.as_secs_f64()));
-        (height, actions)
+        (height, actions, work)
     }
 
-    fn step(&self, state: &C::State, height: Height) -> Result<Vec<Action>, Fault> {
+    /// Sends messages in order, unless others of this host wait for a block. All of them together: they share the key's
+    /// sequence.
+    fn send(&self, messages: Vec<Message>) -> Result<(), Fault> {
+        if messages.is_empty() || self.chain.waiting()? {
+            return Ok(());
+        }
+        let mut rest = messages;
+        for _ in 0..MAX_REFUSED {
+            let sent = self.chain.send(rest.clone())?;
+            self.count(|stats| rest.iter().take(sent).for_each(|message| stats.sent(message)));
+            // What is not taken is no reason to hold up what comes after it.
+            rest.drain(..(sent + 1).min(rest.len()));
+            if rest.is_empty() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&self, state: &C::State, height: Height) -> Result<(Vec<Message>, Vec<Action>), Fault> {
         self.restore(state)?;
         let mut actions = self.core().step(state, height)?;
         let standing = self.core().standing();
@@ -148,20 +180,14 @@ impl<C: Chain> Shared<C> {
         if standing.lost && self.seen().lost.replace(standing.epoch) != Some(standing.epoch) {
             warn!(epoch = %standing.epoch, "what this host committed to is gone; its race will count for nothing");
         }
-        let mut rest = Vec::new();
+        let (mut messages, mut rest) = (Vec::new(), Vec::new());
         for action in actions {
             match action {
-                Action::Send(messages) => {
-                    if !self.chain.waiting()? {
-                        let all = messages.clone();
-                        let sent = self.chain.send(messages)?;
-                        self.count(|stats| all.iter().take(sent).for_each(|message| stats.sent(message)));
-                    }
-                }
+                Action::Send(wanted) => messages.extend(wanted),
                 other => rest.push(other),
             }
         }
-        Ok(rest)
+        Ok((messages, rest))
     }
 
     /// Once a race: gives the core what was computed in it before a restart.

@@ -82,7 +82,9 @@ fn key(role: u8, i: u8) -> SecretKey {
 impl Net {
     /// Hosts of equal weight, each under its own operator, that behave as said.
     pub(crate) fn new(adversaries: &[Option<Adversary>]) -> Self {
-        let params = Preset::Local.params();
+        let mut params = Preset::Local.params();
+        // No emission: what tests count is what is put up and taken.
+        params.rewards.first = Amount::ZERO;
         let address = |i| Address::of(&key(1, i).public());
         let indices = 0..u8::try_from(adversaries.len()).unwrap();
         let host = |i| GenesisHost {

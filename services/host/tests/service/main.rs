@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod working;
 mod world;
 
 use std::path::Path;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use freeway_host::server::Progress;
-use freeway_host::{Host, HostConfig, HostError};
+use freeway_host::{Adversary, Host, HostConfig, HostError, Serving};
 use freeway_ledger::sprint;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
@@ -27,6 +28,16 @@ struct Process {
 
 impl Process {
     async fn start(world: &Arc<World>, i: u8, folder: &Path) -> Self {
+        Self::start_as(world, i, folder, None, None).await
+    }
+
+    async fn start_as(
+        world: &Arc<World>,
+        i: u8,
+        folder: &Path,
+        serving: Option<Serving>,
+        adversary: Option<Adversary>,
+    ) -> Self {
         let config = HostConfig {
             address: address(i),
             key: vote_key(i),
@@ -35,7 +46,8 @@ impl Process {
             sprint_threads: 1,
             sprint_share: 20,
             allow_private: true,
-            adversary: None,
+            adversary,
+            serving,
         };
         let (stop, stopped) = watch::channel(false);
         let seat = Seat { world: Arc::clone(world), i };
@@ -125,6 +137,7 @@ async fn a_port_that_is_taken_is_named() {
         sprint_share: 100,
         allow_private: false,
         adversary: None,
+        serving: None,
     };
     let start = |config| Host::start(config, Seat { world: World::new(1), i: 0 }, watch::channel(false).1);
     let error = start(config.clone()).await.unwrap_err();

@@ -28,6 +28,11 @@ pub(crate) fn vote_key(i: u8) -> SecretKey {
     SecretKey::from_seed([i + 101; 32])
 }
 
+/// Somebody with money.
+pub(crate) fn payer() -> SecretKey {
+    SecretKey::from_seed([0xaa; 32])
+}
+
 pub(crate) fn address(i: u8) -> Address {
     Address::of(&owner(i).public())
 }
@@ -65,7 +70,7 @@ struct Inner {
 
 /// The chain.
 pub(crate) struct World {
-    id: ChainId,
+    pub(crate) id: ChainId,
     inner: Mutex<Inner>,
     tip: watch::Sender<Height>,
 }
@@ -73,6 +78,11 @@ pub(crate) struct World {
 impl World {
     /// So many hosts of equal weight.
     pub(crate) fn new(hosts: u8) -> Arc<Self> {
+        Self::with(hosts, params())
+    }
+
+    /// The same under other parameters.
+    pub(crate) fn with(hosts: u8, params: Params) -> Arc<Self> {
         let host = |i| GenesisHost {
             address: address(i),
             consensus_key: vote_key(i).public(),
@@ -85,9 +95,11 @@ impl World {
         let genesis = Genesis {
             name: text("test"),
             time_ms: 1,
-            params: params(),
+            params,
             accounts: (0..hosts)
-                .map(|i| GenesisAccount { address: address(i), balance: Amount::fwy(100) })
+                .map(address)
+                .chain([Address::of(&payer().public())])
+                .map(|address| GenesisAccount { address, balance: Amount::fwy(100) })
                 .collect(),
             hosts: (0..hosts).map(host).collect(),
         };

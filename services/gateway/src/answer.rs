@@ -1,5 +1,6 @@
 //! From the events of engines to answers: text, calls and log-probabilities of every choice, whole or as a stream.
 
+pub(crate) mod cancels;
 pub(crate) mod chat;
 pub(crate) mod choice;
 pub(crate) mod completion;
@@ -10,7 +11,26 @@ pub(crate) mod sse;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use axum::Json;
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use freeway_primitives::Digest;
+use serde::Serialize;
+
 use crate::error::ApiError;
+
+/// Names the receipts of what was paid for an answer.
+pub(crate) const RECEIPT: HeaderName = HeaderName::from_static("x-freeway-receipt");
+
+/// A whole answer, with the receipts of what was paid for it in its head.
+pub(crate) fn respond(answer: impl Serialize, receipts: &[Digest]) -> Response {
+    let mut response = Json(answer).into_response();
+    let names = receipts.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    if let Some(names) = HeaderValue::from_str(&names).ok().filter(|names| !names.is_empty()) {
+        response.headers_mut().insert(RECEIPT, names);
+    }
+    response
+}
 
 /// What all pieces of one answer have in common.
 #[derive(Clone, Debug)]
@@ -32,6 +52,12 @@ impl Head {
 /// Seconds since 1970.
 pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// `N` random bytes in hexadecimal.

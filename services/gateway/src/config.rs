@@ -2,10 +2,14 @@
 
 use core::time::Duration;
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use axum::http::HeaderValue;
 
+use crate::books::BooksError;
 use crate::keys::KeySet;
+use crate::lanes::LaneEngine;
 
 /// Origins that may be allowed.
 const MAX_ORIGINS: usize = 64;
@@ -21,18 +25,50 @@ pub struct Config {
     pub cors: Vec<String>,
     /// Bounds.
     pub limits: Limits,
+    /// The folder in which it keeps what keys and passes have spent; needed where there are such budgets.
+    pub data: Option<PathBuf>,
+    /// The folder of passes ([`PassFolder`](crate::PassFolder)); without it none are taken.
+    pub passes: Option<PathBuf>,
+    /// With what it pays for models that cost something.
+    pub payment: Option<Payment>,
+    /// The engine of lanes among its engines, if there is one: its receipts are shown.
+    pub lanes: Option<Arc<LaneEngine>>,
+}
+
+/// The money by which a gateway pays, as it tells callers whose budget does not suffice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payment {
+    /// The network; passes that are bound to another are refused.
+    pub network: String,
+    /// The account whose lanes pay the hosts.
+    pub pay_to: String,
+    /// The name of the money.
+    pub asset: String,
 }
 
 impl Config {
     /// The usual bounds, and no web pages.
     pub fn new(listen: SocketAddr, access: Access) -> Self {
-        Self { listen, access, cors: Vec::new(), limits: Limits::default() }
+        Self {
+            listen,
+            access,
+            cors: Vec::new(),
+            limits: Limits::default(),
+            data: None,
+            passes: None,
+            payment: None,
+            lanes: None,
+        }
     }
 
     /// Whether it makes sense.
     pub(crate) fn check(&self) -> Result<(), StartError> {
         if matches!(self.access, Access::Open) && !self.listen.ip().is_loopback() {
             return Err(StartError::OpenToAll(self.listen));
+        }
+        let budgets = matches!(&self.access, Access::Keys(keys) if keys.has_budgets());
+        if self.data.is_none() && (budgets || self.passes.is_some()) {
+            return Err(StartError::NoData);
         }
         let good = |origin: &String| HeaderValue::from_str(origin).is_ok() && !origin.is_empty();
         if self.cors.len() > MAX_ORIGINS || !self.cors.iter().all(good) {
@@ -47,7 +83,7 @@ impl Config {
 pub enum Access {
     /// Every program of this machine. Only for a gateway that listens on a loopback address.
     Open,
-    /// Whoever has one of these keys.
+    /// Whoever has one of these keys, or a pass where [`Config::passes`] are taken.
     Keys(KeySet),
 }
 
@@ -90,6 +126,14 @@ pub enum StartError {
     /// Without keys it may be reached from this machine alone.
     #[error("{0} can be reached from other machines, so keys are needed; add one, or listen on 127.0.0.1")]
     OpenToAll(SocketAddr),
+    /// There is no place for what is spent.
+    #[error(
+        "keys with budgets, and passes, need a folder in which the gateway keeps what they spent; name one"
+    )]
+    NoData,
+    /// What was spent cannot be read or kept.
+    #[error(transparent)]
+    Books(#[from] BooksError),
     /// The origins are wrong.
     #[error("there can be up to {MAX_ORIGINS} allowed origins, each like \"https://example.org\", or \"*\"")]
     Origins,

@@ -13,6 +13,8 @@ use utoipa::ToSchema;
 
 /// Characters of foreign text that are repeated in a message.
 const SHOWN_CHARACTERS: usize = 120;
+/// The version of x402 whose shape bodies of 402 have.
+const X402_VERSION: u32 = 1;
 /// When to try again, if nothing better is known.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -21,6 +23,50 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub struct ErrorBody {
     /// What went wrong.
     pub error: ErrorDetail,
+    /// With status 402: the version of x402 that the next field follows.
+    #[serde(rename = "x402Version", skip_serializing_if = "Option::is_none")]
+    pub x402_version: Option<u32>,
+    /// With status 402: what payment would be accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accepts: Option<Vec<Accepted>>,
+}
+
+/// A payment that would be accepted, in the shape of x402.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Accepted {
+    /// `upto`: what is used is paid, up to the amount.
+    pub scheme: &'static str,
+    /// The network of the money.
+    pub network: String,
+    /// The most that the request can cost, in base units.
+    pub max_amount_required: String,
+    /// What is paid for.
+    pub resource: String,
+    /// For people.
+    pub description: String,
+    /// What the answer is.
+    pub mime_type: &'static str,
+    /// Whose lanes pay the hosts.
+    pub pay_to: String,
+    /// How long an answer may take.
+    pub max_timeout_seconds: u64,
+    /// The money.
+    pub asset: String,
+    /// What is particular here.
+    pub extra: AcceptedExtra,
+}
+
+/// What is particular about a payment here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AcceptedExtra {
+    /// What base units are called.
+    pub unit: &'static str,
+    /// What is left of the budget, in base units.
+    pub left: String,
+    /// How payment is sent.
+    pub how: &'static str,
 }
 
 /// What went wrong.
@@ -43,19 +89,22 @@ pub(crate) struct ApiError {
     status: StatusCode,
     detail: Box<ErrorDetail>,
     retry_after: Option<Duration>,
+    accepts: Option<Vec<Accepted>>,
 }
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
         let kind = match status.as_u16() {
             401 => "authentication_error",
+            402 => "insufficient_quota",
+            403 => "permission_error",
             429 => "rate_limit_error",
             500.. => "server_error",
             _ => "invalid_request_error",
         };
         let detail = ErrorDetail { message: message.into(), kind, param: None, code: Some(code.to_owned()) };
         let retry = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
-        Self { status, detail: Box::new(detail), retry_after: retry.then_some(RETRY_AFTER) }
+        Self { status, detail: Box::new(detail), retry_after: retry.then_some(RETRY_AFTER), accepts: None }
     }
 
     /// A field of the request is wrong. `problem` reads on from the field's name.
@@ -66,6 +115,11 @@ impl ApiError {
     /// The request as a whole is wrong.
     pub(crate) fn bad_request(code: &str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    /// A budget does not suffice. `accepts` says what would.
+    pub(crate) fn unpaid(code: &str, message: impl Into<String>, accepts: Vec<Accepted>) -> Self {
+        Self { accepts: Some(accepts), ..Self::new(StatusCode::PAYMENT_REQUIRED, code, message) }
     }
 
     /// Too much at once.
@@ -116,7 +170,11 @@ impl ApiError {
         if let Some(param) = &detail.param {
             detail.message = format!("{param}: {}", detail.message);
         }
-        ErrorBody { error: detail }
+        ErrorBody {
+            error: detail,
+            x402_version: self.accepts.is_some().then_some(X402_VERSION),
+            accepts: self.accepts.clone(),
+        }
     }
 
     #[cfg(test)]

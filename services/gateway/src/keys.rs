@@ -3,12 +3,23 @@
 //! A gateway keeps hashes of keys, never keys: whoever reads its memory or its files cannot call it. A key has 192
 //! random bits, so a plain hash is enough.
 
+pub(crate) mod grant;
+mod line;
 pub(crate) mod rates;
 
 use core::fmt;
 use core::str::FromStr;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
 
+use freeway_primitives::Amount;
+
+use crate::books::Line;
+use grant::Grant;
 use rates::Rates;
+
+pub use line::KeyLineError;
 
 /// What every key begins with.
 const PREFIX: &str = "fw-";
@@ -22,6 +33,8 @@ const MAX_KEYS: usize = 4_096;
 const MAX_NAME_BYTES: usize = 64;
 /// The purpose of the hash.
 const CONTEXT: &str = "freeway gateway key v1";
+/// The purpose of the hash under which a key's spending is booked.
+const BUDGET_CONTEXT: &str = "freeway gateway key budget v1";
 
 /// Why a key or its name cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -118,12 +131,46 @@ pub struct Allowance {
     pub concurrency: Option<u32>,
 }
 
+/// What a key may do and spend; without a budget or models of its own, all that its gateway may.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// How often and how much at a time.
+    pub allowance: Allowance,
+    /// What it may spend in all, for models that cost something.
+    pub budget: Option<Amount>,
+    /// The models that it may ask.
+    pub models: Option<BTreeSet<String>>,
+}
+
 /// A key that may be used.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) name: String,
     hash: KeyHash,
-    allowance: Allowance,
+    terms: Terms,
+}
+
+/// A key's account and what it may do.
+#[derive(Debug)]
+pub(crate) struct Holder {
+    pub(crate) rates: Arc<Rates>,
+    pub(crate) grant: Arc<Grant>,
+}
+
+impl Entry {
+    fn holder(&self, now: Instant) -> Holder {
+        let id = blake3::derive_key(BUDGET_CONTEXT, self.hash.0.as_bytes());
+        let line = self.terms.budget.map(|limit| Line { id, limit, until: u64::MAX });
+        let grant = Grant {
+            name: self.name.clone(),
+            what: "key",
+            models: self.terms.models.clone(),
+            lines: line.into_iter().collect(),
+            pays: true,
+        };
+        let rates = Rates::new(self.terms.allowance, now);
+        Holder { rates: Arc::new(rates), grant: Arc::new(grant) }
+    }
 }
 
 /// The keys of a gateway.
@@ -141,6 +188,14 @@ impl KeySet {
     /// # Errors
     /// If there are too many, or it or its name is there already.
     pub fn add(&mut self, name: &str, hash: KeyHash, allowance: Allowance) -> Result<(), KeyError> {
+        self.add_with(name, hash, Terms { allowance, ..Terms::default() })
+    }
+
+    /// Adds a key that may not do everything.
+    ///
+    /// # Errors
+    /// As [`KeySet::add`].
+    pub fn add_with(&mut self, name: &str, hash: KeyHash, terms: Terms) -> Result<(), KeyError> {
         if name.is_empty() || name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
             return Err(KeyError::Name);
         }
@@ -150,7 +205,7 @@ impl KeySet {
         if self.0.len() >= MAX_KEYS {
             return Err(KeyError::TooMany);
         }
-        self.0.push(Entry { name: name.to_owned(), hash, allowance });
+        self.0.push(Entry { name: name.to_owned(), hash, terms });
         Ok(())
     }
 
@@ -164,19 +219,19 @@ impl KeySet {
         self.0.is_empty()
     }
 
+    /// Whether a key has a budget, so that what it spends must be kept.
+    pub fn has_budgets(&self) -> bool {
+        self.0.iter().any(|entry| entry.terms.budget.is_some())
+    }
+
     /// The keys with empty accounts, as a gateway begins.
-    pub(crate) fn accounts(&self, now: std::time::Instant) -> Vec<(KeyHash, std::sync::Arc<Rates>)> {
-        let account =
-            |entry: &Entry| (entry.hash, std::sync::Arc::new(Rates::new(&entry.name, entry.allowance, now)));
-        self.0.iter().map(account).collect()
+    pub(crate) fn accounts(&self, now: Instant) -> Vec<(KeyHash, Arc<Holder>)> {
+        self.0.iter().map(|entry| (entry.hash, Arc::new(entry.holder(now)))).collect()
     }
 }
 
 /// The account of the key whose hash this is. Looks at all of them, so that time does not tell which it was.
-pub(crate) fn find(
-    accounts: &[(KeyHash, std::sync::Arc<Rates>)],
-    hash: KeyHash,
-) -> Option<std::sync::Arc<Rates>> {
+pub(crate) fn find(accounts: &[(KeyHash, Arc<Holder>)], hash: KeyHash) -> Option<Arc<Holder>> {
     let mut found = None;
     for (known, account) in accounts {
         if *known == hash {
@@ -218,7 +273,7 @@ mod tests {
         let other = Key::parse("fw-0123456789abcdeg").expect("a key");
         assert_eq!(set.add("a", other.hash(), Allowance::default()), Err(KeyError::Twice));
         assert_eq!(set.add("", other.hash(), Allowance::default()), Err(KeyError::Name));
-        let accounts = set.accounts(std::time::Instant::now());
+        let accounts = set.accounts(Instant::now());
         assert!(find(&accounts, key.hash()).is_some() && find(&accounts, other.hash()).is_none());
     }
 }

@@ -7,12 +7,18 @@
 //! | `answer` | from the events of engines to whole or streamed answers |
 //! | `server` | routes, bounds of connections and bodies, who may call, beginning and end |
 //! | `keys` | [`Key`]s and what each may do |
+//! | `pass` | [`Pass`]es: tokens that whoever holds one can narrow off line |
+//! | `books` | what keys and passes have spent, and what is set aside for requests under way |
+//! | [`lanes`] | models of the network: hosts, vouchers, receipts |
 //! | `metrics` | what is counted |
 //!
 //! # What an answer carries
 //! Answers of exact models have a field `freeway`: the root of the model, the digest of the token request, the seed,
 //! and the root of the trace. With the prompt's tokens, that is enough to compute the answer again on any machine, bit for
 //! bit. The trace of a generation that a stop string cut short is unknown: the engine was told to stop.
+//! Where a host was paid, the field names its receipt, the host, the lane and the fee as well, and the head has
+//! `x-freeway-receipt`; streams name it in their last event. A stop string ends the answer, not the host's work: what it
+//! still generates is paid, so `max_tokens` bounds it. The receipt is waited for two seconds at most.
 //!
 //! # Where it differs from OpenAI
 //! - `max_tokens` beyond what is left of the context is shortened; beyond the whole context it is an error.
@@ -44,15 +50,23 @@
 //! ```
 
 mod answer;
+mod books;
 mod config;
 mod error;
 mod keys;
+pub mod lanes;
 mod metrics;
+mod pass;
 mod server;
 mod text;
 mod wire;
 
-pub use config::{Access, Config, Limits, StartError};
-pub use error::{ErrorBody, ErrorDetail};
-pub use keys::{Allowance, Key, KeyError, KeyHash, KeySet};
+pub use books::BooksError;
+pub use config::{Access, Config, Limits, Payment, StartError};
+pub use error::{Accepted, AcceptedExtra, ErrorBody, ErrorDetail};
+pub use keys::{Allowance, Key, KeyError, KeyHash, KeyLineError, KeySet, Terms};
+pub use pass::{
+    FolderError, Limits as PassLimits, LimitsError, OwnerKey, OwnerPublic, PASS_PREFIX, Pass, PassBlock,
+    PassError, PassFolder, PassId, PassIdError,
+};
 pub use server::{Gateway, Running, openapi, router, routes};

@@ -10,6 +10,7 @@ mod models;
 mod openapi;
 pub(crate) mod phase;
 mod prepare;
+mod receipts;
 mod routes;
 mod status;
 
@@ -24,10 +25,14 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
-use crate::config::{Access, Config, Limits, StartError};
-use crate::keys::KeyHash;
-use crate::keys::rates::Rates;
+use crate::answer::cancels::Cancels;
+use crate::books::Books;
+use crate::config::{Access, Config, Limits, Payment, StartError};
+use crate::keys::{Holder, KeyHash};
+use crate::lanes::LaneEngine;
 use crate::metrics::Metrics;
+use crate::pass::PassFolder;
+use crate::pass::desk::Desk;
 use crate::text::Texts;
 use listener::{Activity, Bounded, IDLE_TIMEOUT};
 use phase::{Phase, Phases};
@@ -44,9 +49,19 @@ pub(crate) struct Server {
     limits: Limits,
     cors: Vec<String>,
     /// The keys; `None` if none is needed.
-    accounts: Option<Vec<(KeyHash, Arc<Rates>)>>,
+    accounts: Option<Vec<(KeyHash, Arc<Holder>)>>,
+    /// Where passes are looked at.
+    desk: Option<Desk>,
+    /// What was spent.
+    books: Arc<Books>,
+    payment: Option<Payment>,
+    /// The base of the addresses of what is paid for.
+    base: String,
     texts: Texts,
     metrics: Arc<Metrics>,
+    lanes: Option<Arc<LaneEngine>>,
+    /// Requests that clients leave where hosts are paid.
+    cancels: Arc<Cancels>,
     /// Room for bodies.
     bodies: Arc<Semaphore>,
     /// Places for requests that are worked on.
@@ -55,7 +70,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    fn new(config: &Config, engines: Arc<Registry>, phases: Phases) -> Self {
+    fn new(config: &Config, engines: Arc<Registry>, books: Arc<Books>, phases: Phases) -> Self {
         let mut limits = config.limits.clone();
         // Or connections of silent streams would be taken for dead.
         limits.keep_alive = limits.keep_alive.min(IDLE_TIMEOUT / 3);
@@ -67,9 +82,18 @@ impl Server {
         Self {
             engines,
             cors: config.cors.clone(),
+            desk: config.passes.as_ref().map(|folder| {
+                let network = config.payment.as_ref().map(|payment| payment.network.clone());
+                Desk::new(PassFolder::new(folder), network)
+            }),
+            books,
+            payment: config.payment.clone(),
+            base: format!("http://{}", config.listen),
             accounts,
             texts: Texts::default(),
             metrics: Arc::new(Metrics::new()),
+            lanes: config.lanes.clone(),
+            cancels: Arc::default(),
             bodies: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))),
             running: Arc::new(Semaphore::new(limits.max_requests.min(Semaphore::MAX_PERMITS))),
             limits,
@@ -86,11 +110,11 @@ impl Server {
     }
 }
 
-/// The routes without a listener, for tests and for other servers.
+/// The routes without a listener, for tests and for other servers. What was spent is forgotten with them.
 pub fn router(config: &Config, engines: Arc<Registry>) -> Router {
     // Without a sender it serves for ever.
     let (_, phases) = Phases::new();
-    routes::router(Arc::new(Server::new(config, engines, phases)))
+    routes::router(Arc::new(Server::new(config, engines, Books::in_memory(), phases)))
 }
 
 /// Starts gateways.
@@ -123,7 +147,11 @@ impl Gateway {
         config.listen = address;
         config.check()?;
         let (phase, phases) = Phases::new();
-        let server = Arc::new(Server::new(&config, engines, phases.clone()));
+        let books = match &config.data {
+            Some(data) => Books::open(data, crate::answer::now())?,
+            None => Books::in_memory(),
+        };
+        let server = Arc::new(Server::new(&config, engines, books, phases.clone()));
         let app = routes::router(server).into_make_service_with_connect_info::<Activity>();
         let listener = Bounded::new(listener, config.limits.max_connections, phases.clone());
         let mut draining = phases;

@@ -1,5 +1,7 @@
 //! Answers of `/v1/chat/completions`.
 
+use freeway_primitives::Digest;
+
 use super::choice::Delta;
 use super::generation::{Generation, Update};
 use super::sse::{Source, event};
@@ -27,12 +29,12 @@ fn logprobs(wanted: bool, content: Vec<TokenLogprob>) -> Option<ChatLogprobs> {
     wanted.then_some(ChatLogprobs { content, refusal: None })
 }
 
-/// Waits for the whole answer.
+/// Waits for the whole answer. Also gives the receipts of what was paid for it.
 pub(crate) async fn whole(
     mut generation: Generation,
     head: Head,
     scored: bool,
-) -> Result<ChatCompletion, ApiError> {
+) -> Result<(ChatCompletion, Vec<Digest>), ApiError> {
     let mut collected: Vec<Delta> = vec![Delta::default(); generation.count()];
     while let Some(update) = generation.next().await {
         match update {
@@ -58,7 +60,7 @@ pub(crate) async fn whole(
             finish_reason: delta.ended.map_or("stop", super::choice::Reason::name),
         })
     };
-    Ok(ChatCompletion {
+    let answer = ChatCompletion {
         id: head.id,
         object: "chat.completion",
         created: head.created,
@@ -67,7 +69,8 @@ pub(crate) async fn whole(
         choices: collected.into_iter().enumerate().map(choice).collect::<Result<_, ApiError>>()?,
         usage: generation.usage(),
         freeway: generation.proof(),
-    })
+    };
+    Ok((answer, generation.receipts()))
 }
 
 /// A streamed answer.

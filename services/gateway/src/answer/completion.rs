@@ -1,5 +1,6 @@
 //! Answers of `/v1/completions`.
 
+use freeway_primitives::Digest;
 use serde_json::{Map, Value};
 
 use super::Head;
@@ -107,8 +108,11 @@ fn append(lists: &mut TextLogprobs, mut more: TextLogprobs) {
     lists.text_offset.append(&mut more.text_offset);
 }
 
-/// Waits for the whole answer, and writes it.
-pub(crate) async fn whole(mut generation: Generation, shape: &Shape) -> Result<Value, ApiError> {
+/// Waits for the whole answer, and writes it. Also gives the receipts of what was paid for it.
+pub(crate) async fn whole(
+    mut generation: Generation,
+    shape: &Shape,
+) -> Result<(Value, Vec<Digest>), ApiError> {
     let mut collected: Vec<Delta> = vec![Delta::default(); generation.count()];
     while let Some(update) = generation.next().await {
         match update {
@@ -121,7 +125,8 @@ pub(crate) async fn whole(mut generation: Generation, shape: &Shape) -> Result<V
             Update::Failed(error) => return Err(error),
         }
     }
-    write(collected, shape, generation.usage(), generation.proof())
+    let answer = write(collected, shape, generation.usage(), generation.proof())?;
+    Ok((answer, generation.receipts()))
 }
 
 /// The answer if nothing is to be generated: the prompts alone, if they are wanted.

@@ -3,16 +3,19 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use freeway_primitives::Amount;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::keys::rates::Lease;
+use crate::books::Reservation;
+use crate::keys::grant::{Admitted, Grant};
 use crate::metrics::Metrics;
 
 /// A place among the requests that are worked on, and the account that pays. Counts when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Meter {
     metrics: Arc<Metrics>,
-    lease: Option<Arc<Lease>>,
+    caller: Option<Arc<Admitted>>,
+    reserved: Option<Reservation>,
     _permit: OwnedSemaphorePermit,
     began: Instant,
     first: Option<Instant>,
@@ -25,14 +28,15 @@ pub(crate) struct Meter {
 impl Meter {
     pub(crate) fn new(
         metrics: Arc<Metrics>,
-        lease: Option<Arc<Lease>>,
+        caller: Option<Arc<Admitted>>,
         permit: OwnedSemaphorePermit,
     ) -> Self {
         metrics.running(1);
         let now = Instant::now();
         Self {
             metrics,
-            lease,
+            caller,
+            reserved: None,
             _permit: permit,
             began: now,
             first: None,
@@ -40,6 +44,23 @@ impl Meter {
             prompt: 0,
             cached: 0,
             completion: 0,
+        }
+    }
+
+    /// What the caller may do, if there is any limit to it.
+    pub(crate) fn grant(&self) -> Option<&Arc<Grant>> {
+        self.caller.as_ref().map(|caller| &caller.grant)
+    }
+
+    /// Keeps what was set aside for the request. It is released when this is dropped.
+    pub(crate) fn set_aside(&mut self, reserved: Reservation) {
+        self.reserved = Some(reserved);
+    }
+
+    /// A part of the request was paid for.
+    pub(crate) fn paid(&mut self, fee: Amount) {
+        if let Some(reserved) = &mut self.reserved {
+            reserved.charge(fee);
         }
     }
 
@@ -75,8 +96,8 @@ impl Drop for Meter {
         if let Some(first) = self.first {
             self.metrics.pace(self.completion.saturating_sub(1), self.last - first);
         }
-        if let Some(lease) = &self.lease {
-            lease.rates().charge(Instant::now(), self.prompt.saturating_add(self.completion));
+        if let Some(caller) = &self.caller {
+            caller.charge(Instant::now(), self.prompt.saturating_add(self.completion));
         }
     }
 }

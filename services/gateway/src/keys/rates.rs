@@ -67,7 +67,6 @@ struct State {
 /// The account of one key.
 #[derive(Debug)]
 pub(crate) struct Rates {
-    name: String,
     concurrency: Option<u32>,
     state: Mutex<State>,
 }
@@ -80,18 +79,14 @@ pub(crate) struct Refusal {
 }
 
 impl Rates {
-    pub(crate) fn new(name: &str, allowance: Allowance, now: Instant) -> Self {
+    pub(crate) fn new(allowance: Allowance, now: Instant) -> Self {
         let bucket = |limit: Option<u32>| limit.map(|limit| Bucket::new(limit, now));
         let state = State {
             requests: bucket(allowance.requests_per_minute),
             tokens: bucket(allowance.tokens_per_minute),
             running: 0,
         };
-        Self { name: name.to_owned(), concurrency: allowance.concurrency, state: Mutex::new(state) }
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.name
+        Self { concurrency: allowance.concurrency, state: Mutex::new(state) }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -101,6 +96,20 @@ impl Rates {
     /// Lets a request in, or says why not.
     pub(crate) fn admit(self: &Arc<Self>, now: Instant) -> Result<Lease, Refusal> {
         let mut state = self.state();
+        self.check(&mut state, now)?;
+        if let Some(requests) = &mut state.requests {
+            requests.level -= UNIT;
+        }
+        state.running += 1;
+        Ok(Lease(Arc::clone(self)))
+    }
+
+    /// Says whether a request would be let in.
+    pub(crate) fn look(&self, now: Instant) -> Result<(), Refusal> {
+        self.check(&mut self.state(), now)
+    }
+
+    fn check(&self, state: &mut State, now: Instant) -> Result<(), Refusal> {
         if let Some(most) = self.concurrency.filter(|&most| state.running >= most) {
             let message = format!("this key may have {most} requests at a time; wait for one to end");
             return Err(Refusal { message, after: Duration::from_secs(1) });
@@ -116,13 +125,12 @@ impl Rates {
         if let Some(requests) = &mut state.requests {
             requests.refill(now);
             if requests.level < UNIT {
-                let message = format!("this key may send {} requests a minute; wait", requests.per_minute);
+                let message =
+                    format!("this key or pass may send {} requests a minute; wait", requests.per_minute);
                 return Err(Refusal { message, after: requests.wait(1) });
             }
-            requests.level -= UNIT;
         }
-        state.running += 1;
-        Ok(Lease(Arc::clone(self)))
+        Ok(())
     }
 
     /// Counts tokens that were used.
@@ -170,7 +178,7 @@ mod tests {
     fn rates(requests: Option<u32>, tokens: Option<u32>, concurrency: Option<u32>) -> (Arc<Rates>, Instant) {
         let now = Instant::now();
         let allowance = Allowance { requests_per_minute: requests, tokens_per_minute: tokens, concurrency };
-        (Arc::new(Rates::new("a", allowance, now)), now)
+        (Arc::new(Rates::new(allowance, now)), now)
     }
 
     #[test]

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use freeway_engines::ForwardPath;
 
 use super::Server;
@@ -15,7 +14,7 @@ use crate::answer::chat::{ChatStream, whole};
 use crate::answer::choice::Settings;
 use crate::answer::generation::Generation;
 use crate::answer::meter::Meter;
-use crate::answer::{Head, relay, sse};
+use crate::answer::{Head, relay, respond, sse};
 use crate::error::{ApiError, ErrorBody};
 use crate::text::calls::Style;
 use crate::text::{TextModel, forced};
@@ -40,7 +39,7 @@ pub(super) async fn chat(
     body: JsonBody,
 ) -> Result<Response, ApiError> {
     let request = chat::chat(&body.map)?;
-    let target = server.target(&request.model)?;
+    let target = server.target(&request.model, &caller)?;
     let meter = server.meter(caller)?;
     if !target.capabilities.takes_tokens {
         return relay::relay(&server, &target.route, ForwardPath::Chat, body.map, meter).await;
@@ -49,7 +48,12 @@ pub(super) async fn chat(
     answer(&server, &target, request, meter).await
 }
 
-async fn answer(server: &Server, target: &Target, request: Chat, meter: Meter) -> Result<Response, ApiError> {
+async fn answer(
+    server: &Server,
+    target: &Target,
+    request: Chat,
+    mut meter: Meter,
+) -> Result<Response, ApiError> {
     let text = server.texts.get(&target.route).await?;
     let tools = Tools::new(&request, target, &text)?;
     let Chat { messages, tuning, .. } = request;
@@ -67,6 +71,7 @@ async fn answer(server: &Server, target: &Target, request: Chat, meter: Meter) -
         max_tokens: (request.max_tokens, server.limits.default_max_tokens),
     };
     let token_request = plan.request(prompt, seed(tuning.seed)?)?;
+    server.reserve(&mut meter, target, "/v1/chat/completions", core::slice::from_ref(&token_request))?;
     let implied = text.implied_stops().iter().map(|stop| (*stop).to_owned());
     let stops: Vec<String> = tuning.stops.iter().cloned().chain(implied).collect();
     let settings = settings(&text, &stops, tools.calls, request.parallel_calls);
@@ -81,7 +86,10 @@ async fn answer(server: &Server, target: &Target, request: Chat, meter: Meter) -
         return Ok(sse::respond(source, phases, server.limits.keep_alive));
     }
     tokio::select! {
-        answer = whole(generation, head, scored) => Ok(Json(answer?).into_response()),
+        answer = whole(generation, head, scored) => {
+            let (answer, receipts) = answer?;
+            Ok(respond(answer, &receipts))
+        }
         () = phases.cut() => Err(sse::stopping()),
     }
 }

@@ -16,7 +16,7 @@ use crate::answer::choice::logprob;
 use crate::answer::completion::{CompletionStream, Echo, Shape, echoed, whole};
 use crate::answer::generation::Generation;
 use crate::answer::meter::Meter;
-use crate::answer::{Head, relay, sse};
+use crate::answer::{Head, relay, respond, sse};
 use crate::error::{ApiError, ErrorBody};
 use crate::text::TextModel;
 use crate::wire::answers::{TextCompletion, TokenList};
@@ -39,7 +39,7 @@ pub(super) async fn completions(
     body: JsonBody,
 ) -> Result<Response, ApiError> {
     let request = completions::completion(&body.map)?;
-    let target = server.target(&request.model)?;
+    let target = server.target(&request.model, &caller)?;
     let meter = server.meter(caller)?;
     if !target.capabilities.takes_tokens {
         return relay::relay(&server, &target.route, ForwardPath::Completions, body.map, meter).await;
@@ -88,6 +88,7 @@ async fn answer(
         }
         return Ok(Json(answer).into_response());
     }
+    server.reserve(&mut meter, target, "/v1/completions", &requests)?;
     let mut tasks = Vec::with_capacity(requests.len());
     for request in requests {
         tasks.push(plan.start(request).await?);
@@ -99,7 +100,10 @@ async fn answer(
         return Ok(sse::respond(source, phases, server.limits.keep_alive));
     }
     tokio::select! {
-        answer = whole(generation, &shape) => Ok(Json(answer?).into_response()),
+        answer = whole(generation, &shape) => {
+            let (answer, receipts) = answer?;
+            Ok(respond(answer, &receipts))
+        }
         () = phases.cut() => Err(sse::stopping()),
     }
 }
@@ -155,7 +159,7 @@ pub(super) async fn tokenize(
     body: JsonBody,
 ) -> Result<Json<TokenList>, ApiError> {
     let request = completions::tokenize(&body.map)?;
-    let target = server.target(&request.model)?;
+    let target = server.target(&request.model, &caller)?;
     let _meter = server.meter(caller)?;
     if !target.capabilities.takes_tokens {
         return Err(not_here("the server of this model keeps its tokenizer for itself"));

@@ -34,7 +34,7 @@ pub(super) async fn embeddings(
     body: JsonBody,
 ) -> Result<Response, ApiError> {
     let request = embeddings::embeddings(&body.map)?;
-    let target = server.target(&request.model)?;
+    let target = server.target(&request.model, &caller)?;
     let mut meter = server.meter(caller)?;
     if !target.capabilities.embeddings {
         return Err(not_here("this model gives no embeddings"));

@@ -16,8 +16,11 @@ use super::listener::Activity;
 use super::phase::Phase;
 use crate::answer::random_hex;
 use crate::error::ApiError;
-use crate::keys::rates::{Lease, Rates, Reading};
-use crate::keys::{self, Key};
+use crate::keys::grant::Admitted;
+use crate::keys::rates::{Reading, Refusal};
+use crate::keys::{self, Holder, Key};
+use crate::pass::PASS_PREFIX;
+use crate::pass::desk::{Checked, Desk};
 
 /// Names a request in logs and in answers.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -26,7 +29,7 @@ const MAX_ID_BYTES: usize = 128;
 /// Seconds for which a browser may remember what it was allowed.
 const CORS_MAX_AGE: &str = "600";
 /// What scripts of web pages may read of an answer's head.
-const CORS_EXPOSED: &str = "x-request-id, retry-after, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, \
+const CORS_EXPOSED: &str = "x-request-id, x-freeway-receipt, retry-after, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, \
                             x-ratelimit-reset-requests, x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, \
                             x-ratelimit-reset-tokens";
 
@@ -89,9 +92,49 @@ fn preflight(asked: &HeaderMap) -> Response {
     response
 }
 
-/// Who calls: nobody in particular, or the holder of a key.
+/// Who calls: nobody in particular, or the holder of a key or a pass.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Caller(pub(super) Option<Arc<Lease>>);
+pub(super) struct Caller(pub(super) Option<Arc<Admitted>>);
+
+impl Caller {
+    /// Whether nothing bounds what it may ask, so that it may see what all others did.
+    pub(super) fn is_owner(&self) -> bool {
+        self.0.as_ref().is_none_or(|caller| {
+            let grant = &caller.grant;
+            grant.what == "key" && grant.models.is_none() && grant.lines.is_empty()
+        })
+    }
+
+    /// Whether this model may be asked.
+    pub(super) fn allows(&self, model: &str) -> bool {
+        self.0.as_ref().is_none_or(|caller| caller.grant.allows(model))
+    }
+}
+
+/// What somebody came with.
+enum Shown<'a> {
+    Key(Arc<Holder>),
+    Pass(&'a Desk, Arc<Checked>),
+}
+
+impl Shown<'_> {
+    fn admit(&self, now: Instant) -> Result<Admitted, Refusal> {
+        match self {
+            Self::Key(holder) => {
+                let lease = holder.rates.admit(now)?;
+                Ok(Admitted { grant: Arc::clone(&holder.grant), leases: vec![lease] })
+            }
+            Self::Pass(desk, checked) => desk.admit(checked, now),
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Key(holder) => &holder.grant.name,
+            Self::Pass(_, checked) => &checked.grant().name,
+        }
+    }
+}
 
 impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = ApiError;
@@ -106,25 +149,32 @@ pub(super) async fn admit(State(server): State<Arc<Server>>, mut request: Reques
     if server.phases.now() > Phase::Serving {
         return crate::answer::sse::stopping().into_response();
     }
-    let account = match account(&server, request.headers()) {
-        Ok(account) => account,
+    let headers = request.headers().clone();
+    let shown = match shown(&server, &headers) {
+        Ok(shown) => shown,
         Err(error) => return error.into_response(),
     };
-    let Some(account) = account else {
+    let Some(shown) = shown else {
         request.extensions_mut().insert(Caller(None));
         return next.run(request).await;
     };
-    let mut response = match account.admit(Instant::now()) {
-        Ok(lease) => {
-            request.extensions_mut().insert(Caller(Some(Arc::new(lease))));
-            next.run(request).await
+    let (mut response, (requests, tokens)) = match shown.admit(Instant::now()) {
+        Ok(admitted) => {
+            let admitted = Arc::new(admitted);
+            request.extensions_mut().insert(Caller(Some(Arc::clone(&admitted))));
+            let response = next.run(request).await;
+            (response, admitted.readings(Instant::now()))
         }
         Err(refusal) => {
-            tracing::debug!(key = account.name(), "a key's allowance is used up");
-            ApiError::limited(refusal.message, refusal.after).into_response()
+            tracing::debug!(name = shown.name(), "an allowance is used up");
+            let response = ApiError::limited(refusal.message, refusal.after).into_response();
+            let readings = match &shown {
+                Shown::Key(holder) => holder.rates.readings(Instant::now()),
+                Shown::Pass(..) => (None, None),
+            };
+            (response, readings)
         }
     };
-    let (requests, tokens) = account.readings(Instant::now());
     for (what, reading) in [("requests", requests), ("tokens", tokens)] {
         if let Some(reading) = reading {
             rate_headers(response.headers_mut(), what, reading);
@@ -133,18 +183,26 @@ pub(super) async fn admit(State(server): State<Arc<Server>>, mut request: Reques
     response
 }
 
-/// The account of the key that is sent; none where none is needed.
-fn account(server: &Server, headers: &HeaderMap) -> Result<Option<Arc<Rates>>, ApiError> {
-    let Some(accounts) = &server.accounts else { return Ok(None) };
+/// The key or pass that is sent; none where none is needed.
+fn shown<'a>(server: &'a Server, headers: &HeaderMap) -> Result<Option<Shown<'a>>, ApiError> {
     let refused = |message: &str| ApiError::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message);
-    let Some(given) = headers.get(header::AUTHORIZATION) else {
-        return Err(refused("a key is needed; send it as \"authorization: Bearer fw-...\""));
-    };
-    let text = given.to_str().unwrap_or_default();
+    let given = headers.get(header::AUTHORIZATION);
+    let text = given.and_then(|given| given.to_str().ok()).unwrap_or_default();
     let bearer = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let key = bearer.and_then(|(_, key)| Key::parse(key.trim()).ok());
-    let account = key.and_then(|key| keys::find(accounts, key.hash()));
-    account.map(Some).ok_or_else(|| {
+    let bearer = bearer.map(|(_, bearer)| bearer.trim());
+    // A pass counts also where nothing is needed: its holder is bound by it.
+    if let (Some(desk), Some(pass)) = (&server.desk, bearer.filter(|bearer| bearer.starts_with(PASS_PREFIX)))
+    {
+        let checked = desk.look(pass, Instant::now(), crate::answer::now())?;
+        return Ok(Some(Shown::Pass(desk, checked)));
+    }
+    let Some(accounts) = &server.accounts else { return Ok(None) };
+    if given.is_none() {
+        return Err(refused("a key is needed; send it as \"authorization: Bearer fw-...\""));
+    }
+    let key = bearer.and_then(|key| Key::parse(key).ok());
+    let holder = key.and_then(|key| keys::find(accounts, key.hash()));
+    holder.map(|holder| Some(Shown::Key(holder))).ok_or_else(|| {
         refused("the key is not known here; send a key of this gateway as \"authorization: Bearer fw-...\"")
     })
 }

@@ -8,6 +8,7 @@ use axum::extract::{Path, State};
 use freeway_engines::{EngineError, ModelInfo, Tier};
 
 use super::Server;
+use super::guard::Caller;
 use crate::error::{ApiError, ErrorBody};
 use crate::wire::answers::{Model, ModelFacts, ModelList};
 
@@ -25,14 +26,15 @@ fn view(info: ModelInfo) -> Model {
     }
 }
 
-/// The models there are.
+/// The models there are, as far as the caller may ask them.
 #[utoipa::path(get, path = "/v1/models", tag = "models", responses(
     (status = 200, description = "The models.", body = ModelList),
     (status = "4XX", description = "The request is wrong, or too many are sent.", body = ErrorBody),
     (status = "5XX", description = "The gateway cannot answer now.", body = ErrorBody),
 ))]
-pub(super) async fn list(State(server): State<Arc<Server>>) -> Json<ModelList> {
-    let data = server.engines.models().await.into_iter().map(view).collect();
+pub(super) async fn list(State(server): State<Arc<Server>>, caller: Caller) -> Json<ModelList> {
+    let models = server.engines.models().await.into_iter();
+    let data = models.filter(|info| caller.allows(&info.name)).map(view).collect();
     Json(ModelList { object: "list", data })
 }
 
@@ -46,9 +48,11 @@ pub(super) async fn list(State(server): State<Arc<Server>>) -> Json<ModelList> {
     ))]
 pub(super) async fn model(
     State(server): State<Arc<Server>>,
+    caller: Caller,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Model>, ApiError> {
     let Path(name) = name.map_err(|error| ApiError::field("model", error.body_text()))?;
-    let found = server.engines.models().await.into_iter().find(|info| info.name == name);
+    let found =
+        server.engines.models().await.into_iter().find(|info| info.name == name && caller.allows(&name));
     found.map(|info| Json(view(info))).ok_or_else(|| EngineError::unknown_model(&name).into())
 }

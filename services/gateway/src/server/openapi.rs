@@ -3,7 +3,7 @@
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 
-use super::{chat, completions, embeddings, models, status};
+use super::{chat, completions, embeddings, models, receipts, status};
 use crate::wire::answers::ChatChunk;
 
 #[derive(OpenApi)]
@@ -21,6 +21,9 @@ use crate::wire::answers::ChatChunk;
         embeddings::embeddings,
         models::list,
         models::model,
+        receipts::list,
+        receipts::receipt,
+        receipts::lanes,
         status::health,
         status::metrics,
         status::openapi,

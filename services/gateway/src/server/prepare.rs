@@ -5,20 +5,30 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use freeway_engines::{Capabilities, Job, Route};
+use freeway_primitives::Amount;
 use freeway_requests::{Grammar, MAX_PROMPT_TOKENS, Seed, TokenRequest};
 
 use super::Server;
 use super::guard::Caller;
+use crate::answer::cancels::Cancels;
 use crate::answer::generation::Task;
 use crate::answer::meter::Meter;
-use crate::error::ApiError;
+use crate::books::Refused;
+use crate::error::{Accepted, AcceptedExtra, ApiError, shown};
 use crate::text::TextModel;
 use crate::wire::tuning::Tuning;
+
+/// How long an answer may take, as it is told to those who would pay.
+const PAY_TIMEOUT_SECONDS: u64 = 600;
+/// Models that are named to whoever asked for another.
+const SHOWN_MODELS: usize = 8;
 
 /// Where a request goes, and what can be done there.
 pub(super) struct Target {
     pub(super) route: Route,
     pub(super) capabilities: Capabilities,
+    /// Where requests cost something: how often they may be left unpaid.
+    pub(super) pays: Option<Arc<Cancels>>,
 }
 
 /// What is the same for every prompt of a request.
@@ -36,12 +46,92 @@ pub(super) struct Plan<'a> {
 
 impl Server {
     /// Where requests for `model` go.
-    pub(super) fn target(&self, model: &str) -> Result<Target, ApiError> {
+    pub(super) fn target(&self, model: &str, caller: &Caller) -> Result<Target, ApiError> {
+        if !caller.allows(model) {
+            return Err(not_allowed(model, caller));
+        }
         let route = self.engines.resolve(model)?;
         let capabilities = route.engine.capabilities(&route.theirs);
         let capabilities =
             capabilities.ok_or_else(|| ApiError::from(freeway_engines::EngineError::unknown_model(model)))?;
-        Ok(Target { route, capabilities })
+        let pays = route.engine.prices(&route.theirs).map(|_| Arc::clone(&self.cancels));
+        let bounded = caller.0.as_ref().is_some_and(|caller| !caller.grant.lines.is_empty());
+        if pays.is_some() && bounded && !capabilities.takes_tokens {
+            return Err(not_here(
+                "what this model costs is not known beforehand, so no budget can pay for it",
+            ));
+        }
+        Ok(Target { route, capabilities, pays })
+    }
+
+    /// Sets aside the most that these requests can cost, where they cost something and a budget bounds the caller.
+    pub(super) fn reserve(
+        &self,
+        meter: &mut Meter,
+        target: &Target,
+        path: &str,
+        requests: &[TokenRequest],
+    ) -> Result<(), ApiError> {
+        let (Some(grant), Some(prices)) = (meter.grant(), target.route.engine.prices(&target.route.theirs))
+        else {
+            return Ok(());
+        };
+        let most = |request: &TokenRequest| {
+            let prompt = u32::try_from(request.prompt.len()).unwrap_or(u32::MAX);
+            prices.most(prompt, request.max_tokens.saturating_mul(u32::from(request.choices))).0
+        };
+        let most = Amount(requests.iter().map(most).fold(0, u128::saturating_add));
+        let what = grant.what;
+        if !grant.pays {
+            let message = format!(
+                "this {what} has no budget, and the model costs something; ask its owner for one with a budget"
+            );
+            return Err(self.unpaid("no_budget", message, path, most, Amount::ZERO));
+        }
+        if grant.lines.is_empty() {
+            return Ok(());
+        }
+        match self.books.reserve(&grant.lines, most, crate::answer::now()) {
+            Ok(reserved) => {
+                meter.set_aside(reserved);
+                Ok(())
+            }
+            Err(Refused::Short(left)) => {
+                let message = format!(
+                    "this request can cost up to {most}, and {left} of the budget of this {what} are free; ask \
+                     for fewer tokens with max_tokens, or its owner for more"
+                );
+                Err(self.unpaid("insufficient_budget", message, path, most, left))
+            }
+            Err(Refused::Full) => Err(ApiError::busy(
+                "the gateway keeps the books of as many passes as it can; use one that has spent before, or wait \
+                 until others have ended",
+            )),
+            Err(Refused::Broken) => Err(ApiError::busy(
+                "the gateway cannot keep what is spent, so it takes no request that costs something; tell its owner",
+            )),
+        }
+    }
+
+    /// The error that says what would pay.
+    fn unpaid(&self, code: &str, message: String, path: &str, most: Amount, left: Amount) -> ApiError {
+        let accepted = self.payment.as_ref().map(|payment| Accepted {
+            scheme: "upto",
+            network: payment.network.clone(),
+            max_amount_required: most.0.to_string(),
+            resource: format!("{}{path}", self.base),
+            description: "an answer of a model; what it used is paid, up to the amount".to_owned(),
+            mime_type: "application/json",
+            pay_to: payment.pay_to.clone(),
+            max_timeout_seconds: PAY_TIMEOUT_SECONDS,
+            asset: payment.asset.clone(),
+            extra: AcceptedExtra {
+                unit: "nfwy",
+                left: left.0.to_string(),
+                how: "a key or pass whose budget suffices, as \"authorization: Bearer ...\"",
+            },
+        });
+        ApiError::unpaid(code, message, accepted.into_iter().collect())
     }
 
     /// A place among the requests that are worked on.
@@ -135,8 +225,18 @@ impl Plan<'_> {
         let job = Job { request: Arc::clone(&request), trace: self.target.capabilities.exact };
         let route = &self.target.route;
         let events = route.engine.generate(&route.theirs, job).await?;
-        Ok(Task { request, events })
+        Ok(Task { request, events, pays: self.target.pays.clone() })
     }
+}
+
+fn not_allowed(model: &str, caller: &Caller) -> ApiError {
+    let grant = caller.0.as_ref().map(|caller| &caller.grant);
+    let models = grant.and_then(|grant| grant.models.as_ref());
+    let names: Vec<&str> = models.into_iter().flatten().take(SHOWN_MODELS).map(String::as_str).collect();
+    let what = grant.map_or("key", |grant| grant.what);
+    let names = if names.is_empty() { "none at all".to_owned() } else { names.join(", ") };
+    let message = format!("this {what} may not ask {:?}; the models that it may ask: {names}", shown(model));
+    ApiError::new(StatusCode::FORBIDDEN, "model_not_allowed", message).param("model")
 }
 
 fn invalid_field(error: &ApiError, name: &str) -> bool {

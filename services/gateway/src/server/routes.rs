@@ -8,7 +8,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::{Server, chat, completions, embeddings, guard, models, status};
+use super::{Server, chat, completions, embeddings, guard, models, receipts, status};
 use crate::error::{ApiError, shown};
 
 /// A method, a path as it is described, a path as it is matched, and what answers.
@@ -24,6 +24,9 @@ fn guarded() -> Vec<Route> {
         ("get", "/v1/models", "/v1/models", get(models::list)),
         // Names may contain slashes.
         ("get", "/v1/models/{model}", "/v1/models/{*model}", get(models::model)),
+        ("get", "/v1/receipts", "/v1/receipts", get(receipts::list)),
+        ("get", "/v1/receipts/{digest}", "/v1/receipts/{digest}", get(receipts::receipt)),
+        ("get", "/v1/lanes", "/v1/lanes", get(receipts::lanes)),
     ]
 }
 
@@ -43,12 +46,15 @@ pub fn routes() -> Vec<(&'static str, &'static str)> {
 
 /// A matched path as a label: as many as there are routes.
 pub(super) fn label(matched: Option<&str>) -> &'static str {
-    const LABELS: [&str; 8] = [
+    const LABELS: [&str; 11] = [
         "/v1/chat/completions",
         "/v1/completions",
         "/v1/embeddings",
         "/v1/tokenize",
         "/v1/models",
+        "/v1/receipts",
+        "/v1/receipts/{digest}",
+        "/v1/lanes",
         "/health",
         "/metrics",
         "/openapi.json",

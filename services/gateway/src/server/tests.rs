@@ -6,6 +6,7 @@ mod doors;
 mod exact;
 mod hostile;
 mod live;
+mod passes;
 mod relay;
 mod stream;
 mod tools;
@@ -23,6 +24,7 @@ use freeway_engines::{
     Forwarded, Health, Job, ModelInfo, Registry, ScoreJob, Scores, Stats, TextAssets, Tier, Token,
 };
 use freeway_primitives::Digest;
+use freeway_proofs::work::Prices;
 use freeway_requests::{LogProb, Scored, TokenRequest};
 use futures::StreamExt;
 use serde_json::{Value, json};
@@ -44,6 +46,8 @@ enum Reply {
 struct Fake {
     template: Option<String>,
     capabilities: Capabilities,
+    /// What everything costs; nothing by default.
+    prices: Option<Prices>,
     script: Mutex<VecDeque<Reply>>,
     forwards: Mutex<VecDeque<Result<Forwarded, EngineError>>>,
     asked: Mutex<Vec<Arc<TokenRequest>>>,
@@ -66,6 +70,7 @@ impl Fake {
         Self {
             template: Some(CHATML.to_owned()),
             capabilities,
+            prices: None,
             script: Mutex::default(),
             forwards: Mutex::default(),
             asked: Mutex::default(),
@@ -156,6 +161,10 @@ impl Engine for Fake {
 
     fn capabilities(&self, _: &str) -> Option<Capabilities> {
         Some(self.capabilities)
+    }
+
+    fn prices(&self, _: &str) -> Option<Prices> {
+        self.prices
     }
 
     async fn text(&self, _: &str) -> Result<TextAssets, EngineError> {

@@ -46,6 +46,18 @@ pub(crate) struct Proof {
     pub(crate) request: String,
     /// The root of the trace; null if a stop string cut the generation short.
     pub(crate) trace: Option<String>,
+    /// The digest of the host's receipt, if a host was paid; `/v1/receipts/{digest}` shows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) receipt: Option<String>,
+    /// The host that answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) host: Option<String>,
+    /// The lane by which it was paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lane: Option<u64>,
+    /// What it cost, in base units.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fee: Option<String>,
     /// The same for every choice, if there are several.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) choices: Vec<ProofOfChoice>,
@@ -57,6 +69,8 @@ pub(crate) struct ProofOfChoice {
     pub(crate) index: usize,
     pub(crate) request: String,
     pub(crate) trace: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) receipt: Option<String>,
 }
 
 /// A token and how likely it was.

@@ -9,6 +9,7 @@ mod global;
 mod interrupt;
 mod node;
 mod party;
+mod proven;
 pub mod reference;
 
 use std::ffi::OsString;
@@ -25,6 +26,7 @@ pub use context::Context;
 pub use global::Global;
 pub use node::{Blocks, Node};
 pub use party::{Party, PartyError};
+pub use proven::Proven;
 
 /// Widest line of help.
 const HELP_COLUMNS: usize = 100;
@@ -73,9 +75,9 @@ pub enum Command {
     Status(commands::status::Status),
     /// Talk with a model.
     Chat(commands::chat::Chat),
-    /// Make and keep packages of models.
+    /// Make and keep packages of models, and add them to a network.
     Model(commands::model::Model),
-    /// Serve models behind the OpenAI interface, without a network.
+    /// Serve models behind the OpenAI interface: this machine's, or those of paid hosts.
     Gateway(commands::gateway::Gateway),
     /// Make and list keys.
     Keys(commands::keys::Keys),
@@ -85,6 +87,20 @@ pub enum Command {
     Send(commands::send::Send),
     /// Lend a machine to the network, or see who does.
     Host(commands::host::Host),
+    /// Pay hosts for inference, without a transaction for each request.
+    Lane(commands::lane::Lane),
+    /// Let others spend, within limits that they can narrow and nobody can widen.
+    Pass(commands::pass::PassCommand),
+    /// See what hosts were paid for, and check that they did it.
+    Receipt(commands::receipt::Receipt),
+    /// Report a receipt that its host did not commit to.
+    Report(commands::report::Report),
+    /// See what models cost.
+    Price(commands::price::Price),
+    /// Answer for an output with money.
+    Endorse(commands::endorse::Endorse),
+    /// See who answers for outputs, decide about it, or take a bond back.
+    Endorsement(commands::endorsement::Endorsement),
     /// Let another key act for an account.
     Delegate(commands::delegate::Delegate),
     /// See the race in which compute is proven, and measure this machine.
@@ -147,6 +163,13 @@ impl Command {
             Self::Account(command) => command.run(context).await,
             Self::Send(command) => command.run(context).await,
             Self::Host(command) => command.run(context).await,
+            Self::Lane(command) => command.run(context).await,
+            Self::Pass(command) => command.run(context),
+            Self::Receipt(command) => command.run(context).await,
+            Self::Report(command) => command.run(context).await,
+            Self::Price(command) => command.run(context).await,
+            Self::Endorse(command) => command.run(context).await,
+            Self::Endorsement(command) => command.run(context).await,
             Self::Delegate(command) => command.run(context).await,
             Self::Sprint(command) => command.run(context).await,
             Self::Beacon(command) => command.run(context).await,

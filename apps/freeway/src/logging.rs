@@ -17,11 +17,6 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Starts a log for people.
-pub(crate) fn start() {
-    start_as(LogFormat::Text);
-}
-
 /// Starts the log. What is logged follows RUST_LOG.
 pub(crate) fn start_as(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));

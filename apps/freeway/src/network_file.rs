@@ -24,12 +24,23 @@ pub struct NetworkFile {
     /// The OpenAI interfaces of its nodes, as URLs that end in `/v1`.
     #[serde(default)]
     pub apis: Vec<String>,
+    /// The developer's gateway, which pays hosts in lanes; a URL that ends in `/v1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<String>,
+    /// Its process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway_pid: Option<u32>,
     /// The identity of the network.
     #[serde(default)]
     pub chain: String,
 }
 
 impl NetworkFile {
+    /// The gateway that people and programs ask: the developer's, else that of the first host.
+    pub fn gateway(&self) -> Option<String> {
+        self.api.clone().or_else(|| self.apis.first().cloned())
+    }
+
     /// Where the file is in the directory of a network.
     pub fn path_in(directory: &Path) -> PathBuf {
         directory.join(NAME)

@@ -89,6 +89,20 @@ impl Output {
         }
     }
 
+    /// As [`Output::note`], dimmed at a terminal: what goes with a result and is not looked for.
+    pub fn aside(&self, text: impl Display) {
+        if self.json || self.quiet {
+            return;
+        }
+        let text = page::printable(&text.to_string());
+        if io::stderr().is_terminal() {
+            // Only our own marks steer the terminal. If it is closed, there is nobody left to tell.
+            let _ = writeln!(io::stderr().lock(), "\x1b[2m{text}\x1b[0m");
+        } else {
+            say(text);
+        }
+    }
+
     /// As [`Output::note`], about the steps in between; with `--verbose` only.
     pub fn detail(&self, text: impl Display) {
         if self.verbose > 0 {

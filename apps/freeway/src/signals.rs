@@ -1,5 +1,7 @@
 //! Signals that ask the program to end in order.
 
+use tokio::io::AsyncReadExt;
+
 /// Waits for Ctrl-C or, on Unix, for SIGTERM or SIGHUP.
 pub(crate) async fn stop() {
     let interrupt = async {
@@ -27,4 +29,21 @@ pub(crate) async fn stop() {
     }
     #[cfg(not(unix))]
     interrupt.await;
+}
+
+/// Waits for [`stop`] or, if asked, for the end of standard input: a parent process that is gone.
+pub(crate) async fn stop_or_parent(with_parent: bool) {
+    let parent_gone = async {
+        if !with_parent {
+            return std::future::pending().await;
+        }
+        let mut stdin = tokio::io::stdin();
+        let mut buffer = [0; 64];
+        // Whatever the parent writes means nothing; only the end does.
+        while stdin.read(&mut buffer).await.is_ok_and(|count| count > 0) {}
+    };
+    tokio::select! {
+        () = stop() => {}
+        () = parent_gone => {}
+    }
 }

@@ -83,6 +83,11 @@ impl Node {
         self.client.url()
     }
 
+    /// What speaks to it, for what is asked nowhere else.
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Checks that it is a node of this network.
     ///
     /// # Errors

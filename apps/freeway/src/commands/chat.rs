@@ -4,23 +4,17 @@ mod session;
 mod terminal;
 
 use std::io::{IsTerminal, Read};
-use std::path::PathBuf;
 
 use clap::Args;
-use freeway_engines::{Secret, Upstream, UpstreamOptions};
+use freeway_engines::{Upstream, UpstreamOptions};
 use serde::Serialize;
 
+use super::asking::WhichGateway;
 use crate::cli::Context;
-use crate::files::read_bounded;
 use crate::hints::Problem;
-use crate::network_file::NetworkFile;
 use crate::output::{Page, Show};
 use session::{Answer, Session};
 
-/// The file with the key of a local network's gateways.
-pub(crate) const KEY_FILE: &str = "api-key";
-/// Largest file with a key.
-const MAX_KEY_BYTES: u64 = 64 << 10;
 /// Longest question from a pipe.
 const MAX_QUESTION_BYTES: u64 = 1 << 20;
 
@@ -28,7 +22,7 @@ const EXAMPLES: &str = "\
 Examples:
   freeway chat                                      talk with the guide; /help lists what else can be typed
   freeway chat what is a sprint                     one question, one answer
-  freeway chat --json what is a sprint | jq .freeway.trace
+  freeway chat --json what is a sprint | jq .freeway.receipt
   echo what is a lane | freeway chat --seed 7       from a pipe; the same seed, the same answer";
 
 /// Options of `freeway chat`.
@@ -46,13 +40,8 @@ pub struct Chat {
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
 
-    /// An OpenAI-compatible server, as URL ending in /v1 [default: the network of the directory].
-    #[arg(long, value_name = "URL")]
-    url: Option<String>,
-
-    /// A file with the key for it [default: the network's, or the variable FREEWAY_API_KEY].
-    #[arg(long, value_name = "FILE")]
-    key_file: Option<PathBuf>,
+    #[command(flatten)]
+    gateway: WhichGateway,
 
     /// How freely words are chosen, from 0 to 2.
     #[arg(long, value_name = "NUMBER")]
@@ -92,14 +81,7 @@ impl Chat {
     /// If no gateway answers, or it refuses.
     pub async fn run(self, context: &Context) -> Result<(), Problem> {
         let directory = context.directory()?;
-        let url = match &self.url {
-            Some(url) => url.clone(),
-            None => NetworkFile::read(&directory)?.apis.into_iter().next().ok_or_else(|| {
-                Problem::new("no_gateway", "the network here serves no models")
-                    .hint("start it again with this version's `freeway up`, or name a server with --url")
-            })?,
-        };
-        let key = self.key(&directory)?;
+        let (url, key) = (self.gateway.url(context)?, self.gateway.key(&directory)?);
         let models = vec![(self.model.clone(), self.model.clone())];
         let server = Upstream::new(UpstreamOptions { key, models, ..UpstreamOptions::new(url) })
             .map_err(|error| Problem::told("invalid_url", error))?;
@@ -120,32 +102,7 @@ impl Chat {
                 .map_err(|error| Problem::new("input", format!("the question cannot be read: {error}")))?;
             return once(&mut session, question.trim().to_owned(), output).await;
         }
-        terminal::talk(session, directory.join("chat-history"), output).await
-    }
-
-    fn key(&self, directory: &std::path::Path) -> Result<Option<Secret>, Problem> {
-        if let Some(file) = &self.key_file {
-            return read_key(file).map(Some);
-        }
-        if let Ok(key) = std::env::var("FREEWAY_API_KEY")
-            && !key.is_empty()
-        {
-            return Ok(Some(Secret::new(key)));
-        }
-        // The key of the local network is for nobody else.
-        let file = directory.join(KEY_FILE);
-        if self.url.is_none() && file.exists() { read_key(&file).map(Some) } else { Ok(None) }
-    }
-}
-
-/// The key in a file: its last word, so that a line `NAME KEY` will do.
-fn read_key(file: &std::path::Path) -> Result<Secret, Problem> {
-    let text = String::from_utf8(read_bounded(file, MAX_KEY_BYTES)?)
-        .map_err(|_| Problem::file("read", file, "it is not text"))?;
-    let line = text.lines().find(|line| !line.trim().is_empty() && !line.starts_with('#'));
-    match line.and_then(|line| line.split_whitespace().last()) {
-        Some(key) => Ok(Secret::new(key)),
-        None => Err(Problem::file("read", file, "it has no key")),
+        terminal::talk(session, self.gateway.gateway(context)?, directory.join("chat-history"), output).await
     }
 }
 
@@ -160,6 +117,10 @@ async fn once(session: &mut Session, question: String, output: crate::output::Ou
         let answer = session.ask(&question, |_| Ok(())).await?;
         return output.result(&Whole { answer });
     }
-    session.ask(&question, |text| output.text(text)).await?;
-    output.text("\n")
+    let answer = session.ask(&question, |text| output.text(text)).await?;
+    output.text("\n")?;
+    if let Some(line) = answer.receipt_line() {
+        output.aside(line);
+    }
+    Ok(())
 }

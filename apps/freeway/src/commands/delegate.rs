@@ -83,8 +83,10 @@ struct List {
 
 /// A public key, as people write it on the command line.
 #[derive(Clone, Debug)]
-enum WhichKey {
+pub(super) enum WhichKey {
+    /// By its digits.
     Key(PublicKey),
+    /// By its name here.
     Name(KeyName),
 }
 
@@ -102,7 +104,7 @@ impl FromStr for WhichKey {
 }
 
 impl WhichKey {
-    fn resolve(self, context: &Context) -> Result<PublicKey, Problem> {
+    pub(super) fn resolve(self, context: &Context) -> Result<PublicKey, Problem> {
         match self {
             Self::Key(key) => Ok(key),
             Self::Name(name) => Ok(context.entry(&Party::Name(name))?.public_key),

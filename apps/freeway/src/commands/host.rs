@@ -1,6 +1,7 @@
 //! `freeway host`: lends a machine to the network, and shows who does.
 
 mod change;
+mod earnings;
 mod profile;
 
 use clap::{Args, Subcommand};
@@ -20,6 +21,7 @@ Examples:
   freeway host deposit --from alice 500
   freeway host withdraw --from alice 200
   freeway host leave --from alice
+  freeway host earnings alice
 
 Collateral comes back some time after it is withdrawn, or after the host has left.";
 
@@ -50,6 +52,8 @@ enum Command {
     List(List),
     /// Show one host.
     Show(ShowHost),
+    /// See what a host earns: fees on their way, new money, and what vests.
+    Earnings(earnings::Earnings),
 }
 
 #[derive(Debug, Args)]
@@ -122,6 +126,7 @@ impl Host {
             Command::Deposit(command) => command.run(context).await,
             Command::Withdraw(command) => command.run(context).await,
             Command::Leave(command) => command.run(context).await,
+            Command::Earnings(command) => command.run(context).await,
             Command::List(List {}) => context.output().result(&all(context).await?),
             Command::Show(ShowHost { host }) => {
                 let address = context.address(&host)?;

@@ -1,8 +1,9 @@
-//! `freeway model`: make packages of models, and keep those that this machine serves.
+//! `freeway model`: make packages of models, keep those that this machine serves, and add them to a network.
 
 mod add;
 mod list;
 mod pack;
+mod register;
 mod remove;
 mod show;
 
@@ -16,6 +17,8 @@ use crate::cli::Context;
 use crate::hints::Problem;
 use crate::output::{Output, Page};
 
+pub(crate) use register::register;
+
 /// The folder of packages in a directory of a network.
 pub(crate) const FOLDER: &str = "models";
 
@@ -25,7 +28,9 @@ Examples:
   freeway model pack model-Q8_0.gguf       the same from a GGUF file
   freeway model add model.freeway          check a package that somebody sent, and keep it
   freeway model list                       those of this machine
-  freeway model show guide --verify        everything about one, and whether its bytes are right";
+  freeway model show guide --verify        everything about one, and whether its bytes are right
+  freeway model register guide --from alice    let hosts of the network serve it, for pay
+  freeway model list --chain               the models of the network, and what they cost";
 
 /// Options of `freeway model`.
 #[derive(Debug, Args)]
@@ -51,20 +56,32 @@ enum Command {
     Add(add::Add),
     /// Delete a package.
     Remove(remove::Remove),
+    /// Add a package to the models of the network, under a bond.
+    Register(register::Register),
+    /// Take back a model of the network that nobody serves or uses, and its bond.
+    Retire(register::Retire),
 }
 
 impl Model {
     /// Runs the command.
     ///
     /// # Errors
-    /// If a file is damaged or hostile, or cannot be read or written.
+    /// If a file is damaged or hostile, or cannot be read or written; if no node answers.
     pub async fn run(self, context: &Context) -> Result<(), Problem> {
         let folder = match self.models {
             Some(folder) => folder,
             None => context.directory()?.join(FOLDER),
         };
         let output = context.output();
-        let command = self.command;
+        let command = match self.command {
+            Command::List(list) if list.chain => {
+                let node = context.connect().await?;
+                return output.result(&super::price::Models::of(&node).await?);
+            }
+            Command::Register(command) => return command.run(&folder, context).await,
+            Command::Retire(command) => return command.run(context).await,
+            other => other,
+        };
         // All of it is files and arithmetic.
         let work = tokio::task::spawn_blocking(move || match command {
             Command::Pack(command) => command.run(&folder, output),
@@ -72,6 +89,8 @@ impl Model {
             Command::Show(command) => command.run(&folder, output),
             Command::Add(command) => command.run(&folder, output),
             Command::Remove(command) => command.run(&folder, output),
+            // Done above: these ask the network.
+            Command::Register(_) | Command::Retire(_) => Ok(()),
         });
         work.await.unwrap_or_else(|error| Err(Problem::new("defect", format!("the work stopped: {error}"))))
     }

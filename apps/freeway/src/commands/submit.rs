@@ -1,7 +1,7 @@
 //! Signing a message, sending it and waiting for its block: what all commands that change the chain share.
 
 use clap::Args;
-use freeway_api::{AccountView, OutcomeView, ReceiptView};
+use freeway_api::{AccountView, EventView, OutcomeView, ReceiptView};
 use freeway_ledger::{Body, Message};
 use freeway_primitives::{Address, Canonical, ChainId, Digest, Height, SecretKey};
 use serde::Serialize;
@@ -64,13 +64,26 @@ struct Sent {
     account: Address,
     sequence: u64,
     expiry: u64,
+    /// The lane that it opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lane: Option<u64>,
+    /// The endorsement that it made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endorsement: Option<u64>,
 }
 
 impl Show for Sent {
     fn show(&self, page: &mut Page) {
         let outcome = self.outcome.map_or_else(|| self.status.to_owned(), |o| o.name().to_owned());
         let height = self.height.map(|height| height.to_string()).unwrap_or_default();
-        page.fields([("transaction", self.hash.to_string()), ("height", height), ("outcome", outcome)]);
+        let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
+        page.fields([
+            ("transaction", self.hash.to_string()),
+            ("height", height),
+            ("outcome", outcome),
+            ("lane", number(self.lane)),
+            ("endorsement", number(self.endorsement)),
+        ]);
     }
 }
 
@@ -94,6 +107,11 @@ struct Stored {
 }
 
 impl Signing {
+    /// The key that signs.
+    pub(super) fn signer(&self) -> &KeyName {
+        &self.from
+    }
+
     /// The account that acts.
     pub(super) fn account(&self, context: &Context) -> Result<Address, Problem> {
         context.address(self.on_behalf_of.as_ref().unwrap_or(&Party::Name(self.from.clone())))
@@ -112,7 +130,17 @@ impl Signing {
         let signer = Signer { node: &node, chain, key, on_behalf_of, lifetime: self.expires_in };
         let stored = signer.submit(&message).await?;
         let Stored { hash, account, sequence, expiry, .. } = stored;
-        let sent = Sent { hash, status: "pending", height: None, outcome: None, account, sequence, expiry };
+        let sent = Sent {
+            hash,
+            status: "pending",
+            height: None,
+            outcome: None,
+            account,
+            sequence,
+            expiry,
+            lane: None,
+            endorsement: None,
+        };
         if self.no_wait {
             return context.output().result(&sent);
         }
@@ -123,9 +151,24 @@ impl Signing {
             let message = format!("failed in block {height}: {}", told.message());
             return Err(told.saying(message).and_hint(format!("`freeway transaction {hash}` shows it")));
         }
-        let sent = Sent { status: "included", height: Some(height), outcome: Some(receipt.outcome), ..sent };
+        let (lane, endorsement) = numbers(&receipt.events);
+        let outcome = Some(receipt.outcome);
+        let sent = Sent { status: "included", height: Some(height), outcome, lane, endorsement, ..sent };
         context.output().result(&sent)
     }
+}
+
+/// The numbers of what a transaction made.
+fn numbers(events: &[EventView]) -> (Option<u64>, Option<u64>) {
+    let lane = events.iter().find_map(|event| match event {
+        EventView::LaneOpened { lane, .. } => Some(*lane),
+        _ => None,
+    });
+    let endorsement = events.iter().find_map(|event| match event {
+        EventView::Endorsed { endorsement, .. } => Some(*endorsement),
+        _ => None,
+    });
+    (lane, endorsement)
 }
 
 impl Signer<'_> {
@@ -224,6 +267,8 @@ fn advised(problem: Problem) -> Problem {
             "the account's owner can allow more: `freeway delegate add` replaces the key's rights"
         }
         "invalid_delegation" | "zero_amount" => "check the values on the command line",
+        "unknown_model" => "`freeway model list --chain` shows the models of the network",
+        "unknown_lane" => "`freeway lane list ACCOUNT` shows those that are not over",
         _ => return problem,
     };
     problem.or_hint(next)

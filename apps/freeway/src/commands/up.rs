@@ -1,9 +1,11 @@
-//! `freeway up`: a whole network on this machine, one process for each host.
+//! `freeway up`: a whole network on this machine, one process for each host, and a gateway that pays them.
 
 mod children;
 mod layout;
 mod live;
+mod local;
 mod ports;
+mod register;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -35,11 +37,19 @@ Examples:
   freeway up --fresh              throw away what is there and begin anew
   freeway up --json | head -1     one line for scripts once the network decides blocks
   freeway up --adversary fake:5   the last host fakes 5 % of its sprint; see it lose its power
+  freeway up --adversary serve:coarser
+                                  the last host answers with a coarser model; see it lose its collateral
 
 While it runs, in another terminal:
   freeway chat
+  freeway receipt list
+  freeway receipt verify --last 1
+  freeway host earnings host-1
   freeway status --watch
-  freeway send --from developer host-1 5";
+  freeway send --from developer host-1 5
+
+The API is a gateway that pays the hosts from the account `developer`, by a lane. Until the lane is open, a minute or so
+after the first start, it answers by itself, free of charge and without receipts.";
 
 /// Options of `freeway up`.
 #[derive(Debug, Args)]
@@ -62,12 +72,14 @@ pub struct Up {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
     sprint_threads: Option<u16>,
 
-    /// Make a host cheat, to see what becomes of it: KIND, for the last host, or HOST=KIND. Kinds: fake:PERCENT,
-    /// replay, overcommit:FACTOR, withhold, lazy:copy, lazy:guess, accuse, late.
+    /// Make a host cheat, to see what becomes of it: KIND, for the last host, or HOST=KIND. In the race: fake:PERCENT,
+    /// replay, overcommit:FACTOR, withhold, lazy:copy, lazy:guess, accuse, late. In paid work: serve:coarser,
+    /// serve:truncate, serve:inflate, serve:inject, work:withhold, verify:lazy. A conviction for paid work takes three
+    /// hosts beside the accused.
     #[arg(long, value_name = "[HOST=]KIND")]
     adversary: Vec<Adversary>,
 
-    /// Start a host again when its process ends by itself.
+    /// Start a host, or the gateway, again when its process ends by itself.
     #[arg(long)]
     restart: bool,
 }
@@ -81,9 +93,10 @@ struct Ready {
     pids: Vec<u32>,
     chain: String,
     height: u64,
-    /// The OpenAI interface, and the key for it.
+    /// The OpenAI interface of the gateway that pays hosts, and the key for it.
     api: String,
     key: String,
+    gateway_pid: Option<u32>,
     /// The OpenAI interfaces of all hosts.
     apis: Vec<String>,
 }
@@ -96,7 +109,8 @@ impl Show for Ready {
         for (rpc, pid) in self.rpc.iter().zip(&self.pids) {
             fields.push(("host", format!("{rpc}  (process {pid})")));
         }
-        fields.push(("API", self.api.clone()));
+        let process = self.gateway_pid.map(|pid| format!("  (process {pid})")).unwrap_or_default();
+        fields.push(("API", format!("{}{process}", self.api)));
         fields.push(("key", self.key.clone()));
         page.fields(fields);
         page.gap();
@@ -204,8 +218,16 @@ async fn serve(
     let (rpc, apis): (Vec<_>, Vec<_>) =
         children.all_listen().await?.into_iter().map(|listens| (listens.rpc, listens.api)).unzip();
     let client = Client::new(&rpc[0]).map_err(|error| Problem::told("defect", error))?;
+    let api = children.start_gateway(&network.gateway).await?;
     let height = first_block(&client, children).await?;
-    let file = NetworkFile { rpc, pids: children.pids(), apis, chain: network.chain.clone() };
+    let file = NetworkFile {
+        rpc,
+        pids: children.pids(),
+        apis,
+        api: Some(api.clone()),
+        gateway_pid: children.gateway_pid(),
+        chain: network.chain.clone(),
+    };
     layout.announce(&file)?;
     let ready = Ready {
         ready: true,
@@ -214,12 +236,19 @@ async fn serve(
         pids: file.pids.clone(),
         chain: file.chain.clone(),
         height,
-        api: file.apis[0].clone(),
+        api,
+        gateway_pid: file.gateway_pid,
         key: network.key.clone(),
         apis: file.apis.clone(),
     };
     output.result(&ready)?;
-    live::follow(children, layout, file, output).await
+    // The gateway waits for the model, and the hosts serve it as soon as it is there.
+    let registering = register::guide(&file.rpc, layout.developer()?, output);
+    let followed = live::follow(children, layout, file.clone(), output);
+    tokio::select! {
+        ended = followed => ended,
+        () = async { registering.await; std::future::pending().await } => Ok(()),
+    }
 }
 
 /// The height once a block was decided in this run.

@@ -9,5 +9,7 @@ mod keys;
 mod kit;
 mod mistakes;
 mod node;
+mod passes;
+mod paying;
 mod reference;
 mod sprint;

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use freeway_engines::{Engine, EngineError, ErrorKind, Forward, ForwardPath, Forwarded, Upstream};
+use freeway_primitives::{Amount, Digest};
 use futures::StreamExt;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -44,6 +45,26 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// The digest of the host's receipt, if a host was paid.
+    pub(super) fn receipt(&self) -> Option<Digest> {
+        self.freeway["receipt"].as_str()?.parse().ok()
+    }
+
+    /// Who was paid for it, and how far that is checked.
+    pub(super) fn receipt_line(&self) -> Option<String> {
+        let receipt = self.receipt()?;
+        let host = self.freeway["host"].as_str().unwrap_or_default();
+        let fee = self.freeway["fee"].as_str().and_then(|fee| fee.parse().ok()).map(Amount);
+        let price = fee.map_or_else(|| "?".to_owned(), |fee| fee.to_string());
+        Some(format!(
+            "{} · {} in, {} out · {price} · signed, tokens and fee checked · receipt {}",
+            super::super::receipt::short(host),
+            self.prompt_tokens,
+            self.completion_tokens,
+            receipt.to_string().chars().take(12).collect::<String>(),
+        ))
+    }
+
     /// Tokens a second after the first.
     pub(super) fn pace(&self) -> f64 {
         let milliseconds = self.total_ms.saturating_sub(self.first_token_ms).max(1);
@@ -179,5 +200,25 @@ fn refused(error: EngineError) -> Problem {
         ErrorKind::TooLong => problem.or_hint("begin a new conversation with /clear"),
         ErrorKind::Busy | ErrorKind::RateLimited => problem.or_hint("try again in a moment"),
         _ => problem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_was_paid_for_says_so() {
+        let mut answer = Answer { prompt_tokens: 12, completion_tokens: 40, ..Answer::default() };
+        assert_eq!(answer.receipt_line(), None);
+        answer.freeway = json!({ "receipt": "ab".repeat(32), "fee": "160000", "lane": 3,
+            "host": freeway_primitives::Address([1; 32]).to_string() });
+        let line = answer.receipt_line().unwrap();
+        assert!(line.contains("12 in, 40 out · 0.00016 FWY") && line.contains("abababababab"), "{line}");
+        // Whatever a server says, it is shown or left out.
+        answer.freeway = json!({ "receipt": "ab".repeat(32), "fee": 7, "host": [] });
+        assert!(answer.receipt_line().unwrap().contains("· ? ·"));
+        answer.freeway = json!({ "receipt": "nonsense" });
+        assert_eq!(answer.receipt_line(), None);
     }
 }

@@ -7,6 +7,7 @@ use rustyline::history::FileHistory;
 use rustyline::{Config, Editor};
 
 use super::session::Session;
+use crate::commands::asking::Gateway;
 use crate::hints::Problem;
 use crate::output::Output;
 
@@ -15,12 +16,18 @@ const HISTORY: usize = 1_000;
 
 const HELP: &str = "\
 /stats          tokens and times of the last answer and of all
+/receipt        what the host was paid for the last answer, and how to check it
 /clear          begin a new conversation
 /system TEXT    tell the model something beforehand; without text, nothing
 /quit           leave; so does Ctrl-D. Ctrl-C ends an answer";
 
 /// Talks until the user leaves.
-pub(super) async fn talk(mut session: Session, history: PathBuf, output: Output) -> Result<(), Problem> {
+pub(super) async fn talk(
+    mut session: Session,
+    gateway: Gateway,
+    history: PathBuf,
+    output: Output,
+) -> Result<(), Problem> {
     output.note(format!("{} answers. /help lists what else can be typed; Ctrl-D leaves.", session.model()));
     let mut editor = editor(&history)?;
     loop {
@@ -49,6 +56,7 @@ pub(super) async fn talk(mut session: Session, history: PathBuf, output: Output)
             ("/clear", _) => session.clear(),
             ("/system", text) => session.set_system((!text.is_empty()).then(|| text.to_owned())),
             ("/stats", _) => stats(&session, output)?,
+            ("/receipt", _) => receipt(&session, &gateway, output).await?,
             (word, _) if word.starts_with('/') && word.len() > 1 => {
                 output.note(format!("there is no command {word}; /help lists them"));
             }
@@ -74,9 +82,36 @@ async fn ask(session: &mut Session, line: &str, output: Output) -> Result<(), Pr
             if answer.finish_reason.as_deref() == Some("length") {
                 output.note("(the answer ends here because it was long enough)");
             }
+            if let Some(line) = answer.receipt_line() {
+                output.aside(line);
+            }
             Ok(())
         }
         Err(problem) if problem.exit() == crate::hints::Exit::Closed => Err(problem),
+        // The conversation goes on.
+        Err(problem) => {
+            output.note(&problem);
+            Ok(())
+        }
+    }
+}
+
+/// Everything about the receipt of the last answer.
+async fn receipt(session: &Session, gateway: &Gateway, output: Output) -> Result<(), Problem> {
+    let Some(last) = &session.last else {
+        output.note("nothing was asked yet");
+        return Ok(());
+    };
+    let Some(digest) = last.receipt() else {
+        output.note("the last answer has no receipt: the gateway answered by itself, and nobody was paid");
+        return Ok(());
+    };
+    match gateway.receipt(&digest).await {
+        Ok(kept) => {
+            let mut page = crate::output::Page::default();
+            crate::commands::receipt::fields(&mut page, &kept);
+            output.raw(page.into_text().as_bytes())
+        }
         // The conversation goes on.
         Err(problem) => {
             output.note(&problem);

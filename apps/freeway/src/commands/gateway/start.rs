@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use freeway_engines::{Exact, ExactOptions, Registry, Secret, Upstream, UpstreamOptions};
-use freeway_gateway::{Access, Allowance, Config, Gateway, Key, KeySet, Running};
-use freeway_models::{Library, guide};
+use freeway_engines::{Registry, Secret, UpstreamOptions};
+use freeway_gateway::lanes::LaneEngine;
+use freeway_gateway::{Access, Config, Gateway, KeySet, Payment, Running};
 use freeway_node::config::{GatewayConfig, UpstreamConfig};
 use tokio::sync::watch;
 
@@ -18,34 +18,35 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// Largest file of keys.
 const MAX_KEYS_BYTES: u64 = 16 << 20;
 
-/// Starts to answer.
+/// What pays the hosts that answer.
+pub(crate) struct Paying {
+    /// Keeps the lanes.
+    pub(crate) lanes: Arc<LaneEngine>,
+    /// What callers are told whose budgets do not suffice, if the network is known.
+    pub(crate) payment: Option<Payment>,
+}
+
+/// Starts to answer with the models of `registry`. With `paying`, hosts are paid, and what was paid is shown.
 ///
 /// # Errors
-/// If a model or key cannot be read, or the address is taken.
-pub(crate) async fn start(config: &GatewayConfig) -> Result<Running, Problem> {
-    let registry = Arc::new(Registry::new());
-    let mut options = ExactOptions::default();
-    if config.threads > 0 {
-        options.model.threads = config.threads;
-    }
-    options.engine.cache_bytes = (config.cache_mib as u64) << 20;
-    options.engine.max_sequences = config.sequences;
-    let exact = Exact::new(options);
-    for name in &config.serve {
-        add(&exact, name, &config.models)?;
-    }
-    let told = |error: &dyn std::fmt::Display| Problem::told("invalid_config", error);
-    registry.add_engine(Arc::new(exact)).await.map_err(|error| told(&error))?;
-    for upstream in &config.upstream {
-        let server = Upstream::new(upstream_options(upstream)?).map_err(|error| told(&error))?;
-        registry.add_engine(Arc::new(server)).await.map_err(|error| told(&error))?;
-    }
+/// If a key cannot be read, or the address is taken.
+pub(crate) async fn start(
+    config: &GatewayConfig,
+    registry: Arc<Registry>,
+    paying: Option<Paying>,
+) -> Result<Running, Problem> {
     let access = match &config.keys {
         Some(path) => Access::Keys(keys(path)?),
         None => Access::Open,
     };
     let mut settings = Config::new(config.listen, access);
     settings.cors = config.cors.clone();
+    settings.data = config.data.clone();
+    settings.passes = config.passes.clone();
+    if let Some(Paying { lanes, payment }) = paying {
+        settings.lanes = Some(lanes);
+        settings.payment = payment;
+    }
     Gateway::start(settings, registry).await.map_err(|error| {
         Problem::told("no_gateway", error)
             .or_hint("choose another address for gateway.listen in the configuration")
@@ -60,26 +61,8 @@ pub(crate) async fn until(gateway: Option<Running>, mut stop: watch::Receiver<bo
     gateway.shutdown(DRAIN).await;
 }
 
-fn add(exact: &Exact, name: &str, folder: &Path) -> Result<(), Problem> {
-    let guide = guide::package();
-    let package = if name == guide.name() {
-        guide
-    } else {
-        let unknown = |error: &dyn std::fmt::Display| {
-            Problem::told("unknown_model", format!("gateway.serve: {error}"))
-                .or_hint("`freeway model list` shows the models of this machine")
-        };
-        let library = Library::open(folder).map_err(|error| unknown(&error))?;
-        let entry = library.find(name).map_err(|error| unknown(&error))?;
-        library.load(&entry).map_err(|error| unknown(&error))?
-    };
-    let name = package.name().to_owned();
-    exact
-        .add(&name, package)
-        .map_err(|error| Problem::told("invalid_config", format!("gateway.serve: {error}")))
-}
-
-fn upstream_options(config: &UpstreamConfig) -> Result<UpstreamOptions, Problem> {
+/// How an OpenAI-compatible server is asked.
+pub(super) fn upstream_options(config: &UpstreamConfig) -> Result<UpstreamOptions, Problem> {
     let key = match &config.key_file {
         Some(path) => {
             let text = text(path)?;
@@ -91,21 +74,18 @@ fn upstream_options(config: &UpstreamConfig) -> Result<UpstreamOptions, Problem>
     Ok(UpstreamOptions { key, models, ..UpstreamOptions::new(&config.url) })
 }
 
-/// Reads a file with one `NAME KEY` a line; lines that begin with `#` are remarks.
+/// Reads a file with one `NAME KEY` a line, and what the key may do; lines that begin with `#` are remarks.
 fn keys(path: &Path) -> Result<KeySet, Problem> {
     let mut keys = KeySet::new();
     for (number, line) in text(path)?.lines().enumerate() {
         if line.trim().is_empty() || line.starts_with('#') {
             continue;
         }
-        let bad = |reason: String| {
-            Problem::new("invalid_keys", format!("{}, line {}: {reason}", path.display(), number + 1))
-                .hint("write one `NAME KEY` a line; a key is `fw-` and 43 letters and digits")
-        };
-        let (name, key) =
-            line.trim().split_once(char::is_whitespace).ok_or_else(|| bad("there is no key".into()))?;
-        let key = Key::parse(key.trim()).map_err(|error| bad(error.to_string()))?;
-        keys.add(name, key.hash(), Allowance::default()).map_err(|error| bad(error.to_string()))?;
+        keys.add_line(line).map_err(|error| {
+            let place = format!("{}, line {}", path.display(), number + 1);
+            Problem::told("invalid_keys", format!("{place}: {error}"))
+                .or_hint("write one `NAME KEY` a line; a key is `fw-` and 43 letters and digits")
+        })?;
     }
     if keys.is_empty() {
         return Err(Problem::new("invalid_keys", format!("{} has no keys", path.display()))

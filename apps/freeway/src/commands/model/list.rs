@@ -12,7 +12,11 @@ use crate::output::{Column, Output, Page, Show};
 
 /// Options of `freeway model list`.
 #[derive(Debug, Args)]
-pub(super) struct List {}
+pub(super) struct List {
+    /// The models of the network instead, and what they cost.
+    #[arg(long)]
+    pub(super) chain: bool,
+}
 
 #[derive(Debug, Serialize)]
 struct Models {

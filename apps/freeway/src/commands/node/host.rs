@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use freeway_host::{Adversary, HostConfig, HostError, Stats, service};
+use freeway_host::stats::WorkStats;
+use freeway_host::{Adversary, HostConfig, HostError, Serving, Stats, service};
 use freeway_ledger::hosts::{self, HOSTS, Status};
 use freeway_ledger::{Fault, Message, Text};
 use freeway_node::Access;
@@ -25,6 +26,8 @@ pub(super) struct Host {
     pub(super) key: SecretKey,
     pub(super) data: PathBuf,
     pub(super) sprint: SprintConfig,
+    /// What it serves in lanes.
+    pub(super) serving: Option<Serving>,
     pub(super) adversary: Option<Adversary>,
 }
 
@@ -84,6 +87,7 @@ impl Host {
             sprint_share: self.sprint.share,
             allow_private: self.sprint.allow_private,
             adversary: self.adversary,
+            serving: self.serving.clone(),
         }
     }
 
@@ -132,7 +136,7 @@ fn announce_once(access: &Access, host: &Address, url: Text) -> Result<bool, Fau
 }
 
 /// What a host has done, by the names that it has among the metrics.
-fn totals(stats: &Stats) -> [(&'static str, f64); 14] {
+fn totals(stats: &Stats) -> [(&'static str, f64); 26] {
     // Taken apart field by field, so that a new total cannot be forgotten here.
     let Stats {
         races,
@@ -149,7 +153,22 @@ fn totals(stats: &Stats) -> [(&'static str, f64); 14] {
         openings_served,
         openings_refused,
         unreachable,
+        work,
     } = *stats;
+    let WorkStats {
+        commitments: work_commitments,
+        lost,
+        verdicts: work_verdicts,
+        right,
+        wrong,
+        revelations: work_revelations,
+        demands: work_demands,
+        answers: work_answers,
+        accusations: work_accusations,
+        judgements: work_judgements,
+        settlements,
+        shown,
+    } = work;
     [
         ("races", races as f64),
         ("nonces", nonces as f64),
@@ -165,6 +184,18 @@ fn totals(stats: &Stats) -> [(&'static str, f64); 14] {
         ("openings_served", openings_served as f64),
         ("openings_refused", openings_refused as f64),
         ("unreachable", unreachable as f64),
+        ("work_commitments", work_commitments as f64),
+        ("work_lost", lost as f64),
+        ("work_verdicts", work_verdicts as f64),
+        ("work_right", right as f64),
+        ("work_wrong", wrong as f64),
+        ("work_revelations", work_revelations as f64),
+        ("work_demands", work_demands as f64),
+        ("work_answers", work_answers as f64),
+        ("work_accusations", work_accusations as f64),
+        ("work_judgements", work_judgements as f64),
+        ("work_settlements", settlements as f64),
+        ("work_shown", shown as f64),
     ]
 }
 

@@ -155,6 +155,7 @@ impl Init {
                 allow_private: false,
             }),
             gateway: None,
+            serve: None,
             store: StoreConfig::default(),
             join: JoinConfig { snapshot_from: Vec::new(), key_is_new: self.key_is_new },
         };

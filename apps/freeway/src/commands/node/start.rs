@@ -1,22 +1,23 @@
 //! `freeway node start`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use freeway_api::genesis::GenesisFile;
-use freeway_host::Adversary;
+use freeway_host::adversary::Serve;
+use freeway_host::{Adversary, Serving};
 use freeway_ledger::Genesis;
 use freeway_node::NodeConfig;
 use freeway_node::node::{self, Ready};
 use freeway_primitives::SecretKey;
 use serde::Serialize;
-use tokio::io::AsyncReadExt;
 use tokio::sync::{oneshot, watch};
 
 use super::host::Host;
 use crate::cli::Context;
-use crate::commands::gateway;
+use crate::commands::gateway::{self, Engines};
 use crate::files::read_bounded;
 use crate::hints::Problem;
 use crate::keystore::{Keystore, PassphraseSource};
@@ -88,9 +89,21 @@ impl Start {
         let genesis = read_genesis(&config.genesis)?;
         let key = unlock(&config, context)?;
         let chain = genesis.chain().to_string();
-        let host = self.host(&config, &key)?;
+        let mut engines = Engines::new(config.gateway.as_ref(), config.serve.as_ref())?;
+        let mut host = self.host(&config, &key)?;
+        if let (Some(host), Some(serve)) = (&mut host, &config.serve) {
+            host.serving = Some(Serving {
+                engines: Arc::clone(&engines.registry),
+                models: engines.served(serve)?,
+                requests: serve.requests,
+            });
+        }
+        if self.adversary == Some(Adversary::Serve(Serve::Coarser)) {
+            engines.coarsen()?;
+        }
+        engines.publish(config.gateway.as_ref(), None).await?;
         let gateway = match &config.gateway {
-            Some(gateway) => Some(gateway::start(gateway).await?),
+            Some(gateway) => Some(gateway::start(gateway, engines.registry, None).await?),
             None => None,
         };
         let api = gateway.as_ref().map(|gateway| gateway.api());
@@ -99,10 +112,10 @@ impl Start {
         let (ended, host_stopped, beside_stopped) = (stop.clone(), stopped.clone(), stopped.clone());
         let with_parent = self.stop_with_parent;
         tokio::spawn(async move {
-            asked_to_stop(with_parent).await;
+            crate::signals::stop_or_parent(with_parent).await;
             stop.send_replace(true);
             // A second request does not wait for order.
-            asked_to_stop(false).await;
+            crate::signals::stop().await;
             std::process::exit(130);
         });
         let (ready, listening) = oneshot::channel::<Ready>();
@@ -160,7 +173,7 @@ impl Start {
             sprint.share = share;
         }
         let (key, data) = (key.clone(), config.data.clone());
-        Ok(Some(Host { address, key, data, sprint, adversary: self.adversary }))
+        Ok(Some(Host { address, key, data, sprint, serving: None, adversary: self.adversary }))
     }
 }
 
@@ -183,21 +196,4 @@ fn unlock(config: &NodeConfig, context: &Context) -> Result<SecretKey, Problem> 
     let source = PassphraseSource::of_process(file)?;
     let passphrase = source.existing(&format!("Passphrase of {}", config.key.name))?;
     Ok(keystore.unlock(&config.key.name, &passphrase)?)
-}
-
-/// Waits for Ctrl-C, a termination signal, or, if asked, the end of standard input.
-async fn asked_to_stop(with_parent: bool) {
-    let parent_gone = async {
-        if !with_parent {
-            return std::future::pending().await;
-        }
-        let mut stdin = tokio::io::stdin();
-        let mut buffer = [0; 64];
-        // Whatever the parent writes means nothing; only the end does.
-        while stdin.read(&mut buffer).await.is_ok_and(|count| count > 0) {}
-    };
-    tokio::select! {
-        () = crate::signals::stop() => {}
-        () = parent_gone => {}
-    }
 }

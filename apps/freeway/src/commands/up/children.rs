@@ -1,7 +1,7 @@
-//! The processes of the hosts.
+//! The processes of the hosts, and that of the developer's gateway.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -13,56 +13,88 @@ use super::layout::Network;
 use crate::commands::node::READY_TIMEOUT;
 use crate::hints::Problem;
 
-/// How long hosts may take to end in order.
+/// How long processes may take to end in order.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long after its end a host is started again.
+/// How long after its end a process is started again.
 const RESTART_AFTER: Duration = Duration::from_secs(1);
 /// The end of a log that is shown when its host ends.
 const LOG_TAIL_BYTES: u64 = 2_000;
 
-/// A host's process.
+/// What a process is for.
+#[derive(Clone, Debug)]
+enum Role {
+    /// A host: its node, what it serves, and how it cheats, if it shall.
+    Host { adversary: Option<String> },
+    /// The developer's gateway, which pays hosts.
+    Gateway,
+}
+
+impl Role {
+    /// The command that it is.
+    fn command(&self) -> &'static [&'static str] {
+        match self {
+            Self::Host { .. } => &["node", "start"],
+            Self::Gateway => &["gateway"],
+        }
+    }
+
+    /// The file of its log.
+    fn log(&self) -> &'static str {
+        match self {
+            Self::Host { .. } => "node.log",
+            Self::Gateway => "gateway.log",
+        }
+    }
+}
+
+/// A process.
 #[derive(Debug)]
 struct Host {
     name: String,
     config: PathBuf,
-    /// How it cheats, if it shall.
-    adversary: Option<String>,
+    role: Role,
     child: Child,
-    /// Open as long as the host shall run: its end tells the host to stop, also if this process is killed.
+    /// Open as long as it shall run: its end tells it to stop, also if this process is killed.
     stdin: Option<ChildStdin>,
     stdout: Option<ChildStdout>,
     ended: Option<Instant>,
 }
 
-/// Where a host can be reached.
+/// Where a process can be reached.
 #[derive(Debug)]
 pub(super) struct Listens {
-    /// Its node.
+    /// Its node; nothing for a gateway without one.
     pub(super) rpc: String,
     /// Its gateway.
     pub(super) api: String,
 }
 
-/// The processes of all hosts.
+/// The processes of all hosts, and of the gateway once it is started.
 #[derive(Debug)]
 pub(super) struct Children {
     hosts: Vec<Host>,
+    gateway: Option<Host>,
     restart: bool,
 }
 
-fn spawn(name: &str, config: &PathBuf, adversary: Option<String>) -> Result<Host, Problem> {
+fn spawn(name: &str, config: &Path, role: Role) -> Result<Host, Problem> {
     let told = |error: std::io::Error| {
         Problem::new("no_process", format!("{name} cannot be started: {error}"))
             .hint("the machine may have too many processes or too little memory")
     };
-    let log = config.with_file_name("node.log");
+    let log = config.with_file_name(role.log());
     let log = std::fs::OpenOptions::new()
         .create(true)
         .append(true)
         .open(&log)
         .map_err(|error| Problem::file("write", &log, error))?;
+    let adversary = match &role {
+        Role::Host { adversary } => adversary.as_deref(),
+        Role::Gateway => None,
+    };
     let mut child = Command::new(std::env::current_exe().map_err(told)?)
-        .args(["node", "start", "--json", "--stop-with-parent", "--config"])
+        .args(role.command())
+        .args(["--json", "--stop-with-parent", "--config"])
         .arg(config)
         .args(adversary.iter().flat_map(|kind| ["--adversary", kind]))
         // A passphrase meant for the caller's own keys is not the network's.
@@ -76,7 +108,7 @@ fn spawn(name: &str, config: &PathBuf, adversary: Option<String>) -> Result<Host
         .spawn()
         .map_err(told)?;
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-    Ok(Host { name: name.to_owned(), config: config.clone(), adversary, child, stdin, stdout, ended: None })
+    Ok(Host { name: name.to_owned(), config: config.to_owned(), role, child, stdin, stdout, ended: None })
 }
 
 impl Children {
@@ -86,9 +118,28 @@ impl Children {
         adversaries: &BTreeMap<String, String>,
         restart: bool,
     ) -> Result<Self, Problem> {
-        let start = |(name, config): &(String, PathBuf)| spawn(name, config, adversaries.get(name).cloned());
+        let start = |(name, config): &(String, PathBuf)| {
+            spawn(name, config, Role::Host { adversary: adversaries.get(name).cloned() })
+        };
         let hosts = network.hosts.iter().map(start).collect::<Result<_, _>>()?;
-        Ok(Self { hosts, restart })
+        Ok(Self { hosts, gateway: None, restart })
+    }
+
+    /// Starts the developer's gateway and waits until it listens: its URL. The hosts must listen before.
+    pub(super) async fn start_gateway(&mut self, config: &Path) -> Result<String, Problem> {
+        let gateway = self.gateway.insert(spawn("the gateway", config, Role::Gateway)?);
+        let listening = tokio::time::timeout(READY_TIMEOUT, gateway.listens()).await;
+        Ok(listening.map_err(|_| gateway.problem("does not start"))??.api)
+    }
+
+    /// The process of the gateway.
+    pub(super) fn gateway_pid(&self) -> Option<u32> {
+        self.gateway.as_ref().and_then(|gateway| gateway.child.id())
+    }
+
+    /// All processes.
+    fn all(&mut self) -> impl Iterator<Item = &mut Host> {
+        self.hosts.iter_mut().chain(&mut self.gateway)
     }
 
     /// Waits until every host listens: their addresses for HTTP, as URLs.
@@ -106,9 +157,9 @@ impl Children {
         self.hosts.iter().map(|host| host.child.id().unwrap_or_default()).collect()
     }
 
-    /// Fails if a host has ended.
+    /// Fails if a process has ended.
     pub(super) fn check_all_alive(&mut self) -> Result<(), Problem> {
-        for host in &mut self.hosts {
+        for host in self.all() {
             if let Ok(Some(status)) = host.child.try_wait() {
                 return Err(host.problem(&format!("ended ({status})")));
             }
@@ -116,7 +167,7 @@ impl Children {
         Ok(())
     }
 
-    /// Waits until a host ends by itself: its name and what is known of it. Fails when none is left. May be
+    /// Waits until a host or the gateway ends by itself: its name and what is known of it. Fails when none is left. May be
     /// dropped and called again at any moment.
     pub(super) async fn next_end(&mut self) -> Result<Problem, Problem> {
         if self.hosts.iter().all(|host| host.ended.is_some()) {
@@ -126,42 +177,47 @@ impl Children {
             return Err(Problem::new("all_ended", "no host is left")
                 .hint("see why in the hosts' node.log files, then run `freeway up` again"));
         }
-        let running = self.hosts.iter_mut().enumerate().filter(|(_, host)| host.ended.is_none());
-        let ends = running.map(|(at, host)| Box::pin(async move { (at, host.child.wait().await) }));
-        let ((at, status), _, _) = futures::future::select_all(ends).await;
+        let restart = self.restart;
+        let running = self.all().filter(|host| host.ended.is_none());
+        let ends = running.map(|host| {
+            Box::pin(async move {
+                let status = host.child.wait().await;
+                (host, status)
+            })
+        });
+        let ((host, status), _, _) = futures::future::select_all(ends).await;
         let status = status.map_or_else(|error| error.to_string(), |status: ExitStatus| status.to_string());
-        let host = &mut self.hosts[at];
         host.ended = Some(Instant::now());
         let problem = host.problem(&format!("ended ({status})"));
-        Ok(problem.hint(if self.restart {
+        Ok(problem.hint(if restart {
             "it is started again".to_owned()
         } else {
-            format!("start it again with `freeway node start --config {}`", host.config.display())
+            let command = host.role.command().join(" ");
+            format!("start it again with `freeway {command} --config {}`", host.config.display())
         }))
     }
 
-    /// With `restart`, starts the hosts again that ended a while ago; whether there were any.
+    /// With `restart`, starts again what ended a while ago; whether there was anything.
     pub(super) fn revive(&mut self) -> Result<bool, Problem> {
-        let mut revived = false;
-        for host in &mut self.hosts {
-            if self.restart && host.ended.is_some_and(|ended| ended.elapsed() >= RESTART_AFTER) {
-                let (name, config, adversary) =
-                    (host.name.clone(), host.config.clone(), host.adversary.clone());
-                *host = spawn(&name, &config, adversary)?;
+        let (mut revived, restart) = (false, self.restart);
+        for host in self.all() {
+            if restart && host.ended.is_some_and(|ended| ended.elapsed() >= RESTART_AFTER) {
+                let (name, config, role) = (host.name.clone(), host.config.clone(), host.role.clone());
+                *host = spawn(&name, &config, role)?;
                 revived = true;
             }
         }
         Ok(revived)
     }
 
-    /// Ends all hosts in order; those that do not follow are killed.
+    /// Ends all processes in order; those that do not follow are killed.
     pub(super) async fn stop(&mut self) {
-        for host in &mut self.hosts {
+        for host in self.all() {
             drop(host.stdin.take());
         }
-        let all = futures::future::join_all(self.hosts.iter_mut().map(|host| host.child.wait()));
+        let all = futures::future::join_all(self.all().map(|host| host.child.wait()));
         if tokio::time::timeout(STOP_TIMEOUT, all).await.is_err() {
-            for host in &mut self.hosts {
+            for host in self.all() {
                 let _ = host.child.kill().await;
             }
         }
@@ -172,22 +228,23 @@ impl Host {
     /// Waits for the line by which the node says where it listens.
     async fn listens(&mut self) -> Result<Listens, Problem> {
         let Some(stdout) = self.stdout.take() else {
-            return Err(Problem::new("defect", "a host was asked twice where it listens"));
+            return Err(Problem::new("defect", "a process was asked twice where it listens"));
         };
         let mut line = String::new();
         // A node's line has about 200 bytes; the bound is the pipe's.
         let read = BufReader::new(stdout).read_line(&mut line).await;
         let said = read.ok().and_then(|_| serde_json::from_str::<serde_json::Value>(&line).ok());
         let field = |name: &str| said.as_ref()?[name].as_str().map(str::to_owned);
-        match (field("rpc"), field("api")) {
-            (Some(rpc), Some(api)) => Ok(Listens { rpc, api }),
+        match (field("rpc"), field("api"), &self.role) {
+            (Some(rpc), Some(api), _) => Ok(Listens { rpc, api }),
+            (None, Some(api), Role::Gateway) => Ok(Listens { rpc: String::new(), api }),
             _ => Err(self.problem("did not start")),
         }
     }
 
     /// What is known of a host that ended, from the end of its log.
     fn problem(&self, what: &str) -> Problem {
-        let log = self.config.with_file_name("node.log");
+        let log = self.config.with_file_name(self.role.log());
         let tail = std::fs::read(&log).unwrap_or_default();
         let start = tail.len().saturating_sub(LOG_TAIL_BYTES as usize);
         let tail = String::from_utf8_lossy(&tail[start..]);

@@ -8,6 +8,8 @@
 //! models/          packages of models that the hosts serve beside the built-in guide
 //! keys/            the accounts: developer, host-1, host-2, ...
 //! host-1/          a node: node.toml, keys/, data/, node.log
+//! gateway/         the developer's gateway: gateway.toml, data/ with lanes and receipts, gateway.log
+//! passes/          whose passes the gateways take
 //! up.lock          held by the running `freeway up`
 //! ```
 //!
@@ -24,14 +26,12 @@ use freeway_api::genesis::GenesisFile;
 use freeway_gateway::Key;
 use freeway_ledger::{Genesis, GenesisAccount, GenesisHost, Preset, Text};
 use freeway_node::NodeConfig;
-use freeway_node::config::{
-    ConsensusConfig, GatewayConfig, GossipConfig, JoinConfig, KeyConfig, RpcConfig, SprintConfig, StoreConfig,
-};
+use freeway_node::config::{GatewayFile, KeyConfig};
 use freeway_primitives::{Address, Amount, SecretKey};
 
+use super::local;
 use super::ports::Ports;
-use crate::commands::chat::KEY_FILE;
-use crate::commands::model::FOLDER as MODELS;
+use crate::commands::asking::KEY_FILE;
 use crate::commands::node::read_genesis;
 use crate::hints::Problem;
 use crate::keystore::{DerivationPath, KdfParams, KeyName, Keystore, Mnemonic, Passphrase, PassphraseSource};
@@ -48,6 +48,8 @@ const SHARES: [u8; 4] = [40, 30, 20, 10];
 const HOST_BALANCE: Amount = Amount::fwy(10_000);
 const HOST_COLLATERAL: Amount = Amount::fwy(100);
 const DEVELOPER_BALANCE: Amount = Amount::fwy(1_000_000);
+/// The folder of the developer's gateway.
+const GATEWAY: &str = "gateway";
 /// The account that people play with.
 pub(super) const DEVELOPER: &str = "developer";
 
@@ -65,7 +67,9 @@ pub(super) struct Network {
     pub(super) chain: String,
     /// Its hosts' names and configuration files.
     pub(super) hosts: Vec<(String, PathBuf)>,
-    /// The key for their gateways.
+    /// The configuration file of the developer's gateway.
+    pub(super) gateway: PathBuf,
+    /// The key for all gateways.
     pub(super) key: String,
 }
 
@@ -120,6 +124,8 @@ impl Layout {
             }
         }
         remove(self.path("keys").join(format!("{DEVELOPER}.json")))?;
+        // Its lanes and receipts are of the network that goes.
+        remove(self.path(GATEWAY))?;
         for name in ["network.json", KEY_FILE, "passphrase", "genesis.json"] {
             remove(self.path(name))?;
         }
@@ -166,8 +172,48 @@ impl Layout {
                 "leave out --hosts to go on with it, choose another --dir, or begin anew with --fresh",
             ));
         }
-        let configs = self.assign_ports(&folders, rpc_port, sprint_threads)?;
-        Ok(Network { chain: genesis.chain().to_string(), hosts: configs, key: self.api_key()? })
+        let mut ports = Ports::new(seed(&self.directory, folders.len()));
+        let nodes = self.assign_ports(&mut ports, &folders, rpc_port, sprint_threads)?;
+        let rpc = nodes.iter().map(|(_, _, config)| format!("http://{}", config.rpc.listen)).collect();
+        let hosts = nodes.into_iter().map(|(name, path, _)| (name, path)).collect();
+        let chain = genesis.chain().to_string();
+        let gateway = self.assign_gateway(&mut ports, rpc, &chain)?;
+        Ok(Network { chain, hosts, gateway, key: self.api_key()? })
+    }
+
+    /// The key of the account that people play with; `None` if its owner took it away.
+    pub(super) fn developer(&self) -> Result<Option<SecretKey>, Problem> {
+        let keystore = Keystore::open(self.path("keys"))?;
+        if keystore.entry(DEVELOPER).is_err() {
+            return Ok(None);
+        }
+        let passphrase = PassphraseSource::File(self.path("passphrase")).existing("")?;
+        Ok(Some(keystore.unlock(DEVELOPER, &passphrase)?))
+    }
+
+    /// Writes the configuration of the developer's gateway. What its owner has changed stays; ports and nodes are
+    /// those of this start.
+    fn assign_gateway(&self, ports: &mut Ports, rpc: Vec<String>, chain: &str) -> Result<PathBuf, Problem> {
+        let folder = self.path(GATEWAY);
+        std::fs::create_dir_all(&folder).map_err(|error| Problem::file("make", &folder, error))?;
+        let path = folder.join("gateway.toml");
+        let mut file = if path.exists() {
+            let text = std::fs::read_to_string(&path).map_err(|error| Problem::file("read", &path, error))?;
+            GatewayFile::parse(&text).map_err(|error| {
+                Problem::told("invalid_config", format!("{}: {error}", path.display()))
+                    .or_hint("correct the file, or remove it: the next start makes a new one")
+            })?
+        } else {
+            local::gateway(rpc.len())
+        };
+        let port = Some(file.gateway.listen.port()).filter(|port| *port > 1_024);
+        file.gateway.listen = ports.prefer(port)?;
+        if let Some(lanes) = &mut file.lanes {
+            lanes.rpc = rpc;
+            lanes.chain = Some(chain.to_owned());
+        }
+        write(&path, file.to_toml().as_bytes())?;
+        Ok(path)
     }
 
     /// Makes keys, genesis and folders. The genesis is written last: it is what says that all is there.
@@ -203,7 +249,7 @@ impl Layout {
                 region: text("local")?,
                 endpoints: Vec::new(),
             });
-            let config = local_config(&name, address, SHARES[(number - 1) % SHARES.len()]);
+            let config = local::node(&name, address, SHARES[(number - 1) % SHARES.len()]);
             write(&folder.join("node.toml"), config.to_toml().as_bytes())?;
         }
         write(&self.path("genesis.json"), GenesisFile::from(&genesis).to_json().as_bytes())
@@ -234,16 +280,15 @@ impl Layout {
         })
     }
 
-    /// Gives every host free ports, the old ones where they still are.
+    /// Gives every host free ports, the old ones where they still are. Their configurations, and the files
+    /// of these.
     fn assign_ports(
         &self,
+        ports: &mut Ports,
         folders: &[(String, PathBuf)],
         rpc_port: Option<u16>,
         sprint_threads: Option<usize>,
-    ) -> Result<Vec<(String, PathBuf)>, Problem> {
-        let seed =
-            folders.len() as u64 ^ self.directory.as_os_str().len() as u64 ^ u64::from(std::process::id());
-        let mut ports = Ports::new(seed.wrapping_mul(131));
+    ) -> Result<Vec<(String, PathBuf, NodeConfig)>, Problem> {
         let mut configs = Vec::new();
         for (at, (name, folder)) in folders.iter().enumerate() {
             let path = folder.join("node.toml");
@@ -267,8 +312,9 @@ impl Layout {
                 }
             }
             // Networks of earlier versions have none.
-            let gateway = config.gateway.get_or_insert_with(local_gateway);
+            let gateway = config.gateway.get_or_insert_with(local::hosts_gateway);
             gateway.listen = ports.prefer(old(gateway.listen))?;
+            config.serve.get_or_insert_with(local::serve);
             configs.push((name.clone(), path, config));
         }
         let consensus: Vec<_> = configs.iter().map(|(_, _, config)| config.consensus.listen).collect();
@@ -278,7 +324,7 @@ impl Layout {
             config.gossip.peers = others(&gossip, at);
             write(path, config.to_toml().as_bytes())?;
         }
-        Ok(configs.into_iter().map(|(name, path, _)| (name, path)).collect())
+        Ok(configs)
     }
 
     /// Tells other commands where the network is.
@@ -295,46 +341,14 @@ impl Layout {
     }
 }
 
+/// Where free ports are looked for first.
+fn seed(directory: &Path, hosts: usize) -> u64 {
+    let seed = hosts as u64 ^ directory.as_os_str().len() as u64 ^ u64::from(std::process::id());
+    seed.wrapping_mul(131)
+}
+
 fn others<T: Clone>(all: &[T], own: usize) -> Vec<T> {
     all.iter().enumerate().filter(|(at, _)| *at != own).map(|(_, one)| one.clone()).collect()
-}
-
-fn local_config(name: &str, host: Address, share: u8) -> NodeConfig {
-    // Replaced by free ports before every start; the engine asks for one that is not 0.
-    let unset = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
-    NodeConfig {
-        moniker: name.to_owned(),
-        data: "data".into(),
-        genesis: "../genesis.json".into(),
-        host: Some(host.to_string()),
-        key: KeyConfig {
-            keystore: "keys".into(),
-            name: KeyConfig::default_name(),
-            passphrase_file: Some("../passphrase".into()),
-        },
-        consensus: ConsensusConfig { listen: unset, peers: Vec::new(), only_peers: false },
-        gossip: GossipConfig { listen: unset, peers: Vec::new(), allowed: Vec::new() },
-        rpc: RpcConfig { listen: unset },
-        sprint: Some(SprintConfig { threads: 1, share, listen: unset, url: None, allow_private: true }),
-        gateway: Some(local_gateway()),
-        store: StoreConfig { cache_mib: 16, ..StoreConfig::default() },
-        join: JoinConfig { snapshot_from: Vec::new(), key_is_new: true },
-    }
-}
-
-/// One thread for each host: all of them share this machine.
-fn local_gateway() -> GatewayConfig {
-    GatewayConfig {
-        listen: std::net::SocketAddr::from(([127, 0, 0, 1], 1)),
-        keys: Some(Path::new("..").join(KEY_FILE)),
-        models: Path::new("..").join(MODELS),
-        serve: GatewayConfig::default_serve(),
-        threads: 1,
-        cache_mib: 64,
-        sequences: GatewayConfig::default_sequences(),
-        cors: Vec::new(),
-        upstream: Vec::new(),
-    }
 }
 
 /// A new file with one line that only its owner may read.

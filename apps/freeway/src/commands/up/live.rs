@@ -38,8 +38,9 @@ pub(super) async fn follow(
             }
             _ = tick.tick() => {
                 if children.revive()? {
-                    // A host that was started again has another process.
+                    // What was started again has another process.
                     file.pids = children.pids();
+                    file.gateway_pid = children.gateway_pid();
                     layout.announce(&file)?;
                 }
                 // Any host that answers will do.

@@ -30,8 +30,11 @@ pub struct ReadyLine {
     pub pids: Vec<u32>,
     /// The network's identity.
     pub chain: String,
-    /// The OpenAI interface of the first host.
+    /// The OpenAI interface of the gateway that pays hosts.
     pub api: String,
+    /// Its process.
+    #[serde(default)]
+    pub gateway_pid: Option<u32>,
     /// Those of all hosts.
     pub apis: Vec<String>,
     /// The key for them.
@@ -121,9 +124,9 @@ impl Up {
         self.child.kill().await.wrap_err("kill")
     }
 
-    /// The hosts whose processes still run.
+    /// The processes that still run: hosts, then the gateway.
     pub fn alive(&self) -> Vec<u32> {
-        self.ready.pids.iter().copied().filter(|pid| is_alive(*pid)).collect()
+        self.ready.pids.iter().copied().chain(self.ready.gateway_pid).filter(|pid| is_alive(*pid)).collect()
     }
 }
 

@@ -6,7 +6,7 @@ pub mod races;
 use std::collections::{BTreeMap, BTreeSet};
 
 use freeway_ledger::hosts::{HOSTS, Status};
-use freeway_ledger::{Event, SUPPLY, epochs, evidence, holdings, vaults};
+use freeway_ledger::{Event, MINTED, SUPPLY, epochs, evidence, holdings, vaults};
 use freeway_node::Chain;
 use freeway_node::chain::BlockResults;
 use freeway_primitives::{
@@ -335,17 +335,21 @@ impl Properties {
         Ok(())
     }
 
-    /// Money is neither made nor lost: every entry, the running totals and the supply agree.
+    /// Money is neither made nor lost but by emission: every entry, the running totals and the supply agree.
     pub fn supply_conserved(&self, chain: &Chain) -> Verdict {
         let state = chain.store().view();
         let read = || -> Result<_, freeway_ledger::Fault> {
-            Ok((holdings(&state)?, vaults(&state)?, SUPPLY.require(&state)?))
+            let minted = MINTED.require(&state)?;
+            Ok((holdings(&state)?, vaults(&state)?, SUPPLY.require(&state)?, minted))
         };
-        let (held, totals, supply) =
+        let (held, totals, supply, minted) =
             read().map_err(|fault| Violation { property: "readable", detail: fault.0 })?;
-        if held != totals || totals.total() != Some(supply) || supply != self.supply {
-            let detail =
-                format!("entries {held:?}, totals {totals:?}, supply {supply}, at first {}", self.supply);
+        if held != totals || totals.total() != Some(supply) || self.supply.checked_add(minted) != Some(supply)
+        {
+            let detail = format!(
+                "entries {held:?}, totals {totals:?}, supply {supply}, at first {}, minted {minted}",
+                self.supply
+            );
             return violated("supply conserved", detail);
         }
         Ok(())

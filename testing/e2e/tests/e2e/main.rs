@@ -9,6 +9,7 @@ mod damage;
 mod http;
 mod inference;
 mod joining;
+mod lanes;
 mod sprint;
 mod up;
 

@@ -43,7 +43,11 @@ async fn a_network_comes_up_stops_and_goes_on() -> Result<()> {
     let mut up = Up::start(dir.path(), &[]).await?;
     let ReadyLine { ready, dir: told, rpc, pids, chain, .. } = up.ready().clone();
     ensure!(ready && told == dir.path().canonicalize()? && rpc.len() == 4 && pids.len() == 4);
-    ensure!(up.alive() == pids, "all hosts run");
+    let gateway = up.ready().gateway_pid;
+    ensure!(
+        gateway.is_some() && up.alive() == pids.iter().copied().chain(gateway).collect::<Vec<_>>(),
+        "all run"
+    );
     wait::height(&up.client(0)?, 10, SOON).await?;
 
     let shown = status(&dir).await?;
@@ -84,7 +88,7 @@ async fn a_killed_up_leaves_nothing_behind() -> Result<()> {
     let _turn = turn().await;
     let dir = tempfile::tempdir()?;
     let mut up = Up::start(dir.path(), &["--hosts", "2"]).await?;
-    ensure!(up.alive().len() == 2);
+    ensure!(up.alive().len() == 3, "two hosts and the gateway");
     up.kill9().await?;
     all_gone(&up).await?;
     // The lock and the ports are free again, and the chain is whole.

@@ -253,7 +253,7 @@ pub fn page(rows: &[Row], rate: u64) -> String {
          - **loss**: what the cheat and its friends own less than under the same seed as honest ones. An honest host comes to {honestly:.0} FWY in such a run and has {} FWY of collateral.\n\
          - **best run**: gain less loss, over all epochs, of the run that went best for the cheat. It must not be more than 0 for hosts.\n\
          - **honest punished**: other hosts that lost collateral, reputation or an interval's fees, in all runs. Must be 0.\n\
-         - **checking**: tokens that members and jurors computed again, of all tokens served. Scoring known tokens takes about a tenth of generating them. Samples do not grow with\n  \
+         - **checking**: tokens that members and jurors computed again, of all tokens served. Scoring known tokens takes a sixth to a fifth of generating them alone. Samples do not grow with\n  \
          the work: with ten times the requests it is a tenth of this.\n\n\
          | adversary | what it does | runs | noticed, % | epochs | first as | gain | loss | best run | honest punished | checking, % |\n\
          |---|---|---|---|---|---|---|---|---|---|---|\n",

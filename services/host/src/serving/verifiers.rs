@@ -17,8 +17,10 @@ use super::store::Signer;
 use super::{Refusal, http};
 use crate::work::{self, ShowWork};
 
-/// Questions that are answered at a time.
+/// Signed questions that are answered at a time.
 const MAX_QUESTIONS: usize = 16;
+/// Leaves that are shown at a time. Everybody may ask for them, so they take no place of a verifier's.
+const MAX_LEAVES: usize = 4;
 /// How long an answer may take to be found.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -26,10 +28,12 @@ struct Verifiers {
     own: Signer,
     show: Arc<dyn ShowWork>,
     questions: Semaphore,
+    leaves: Semaphore,
 }
 
 pub(super) fn routes(own: Signer, show: Arc<dyn ShowWork>) -> Router {
-    let verifiers = Arc::new(Verifiers { own, show, questions: Semaphore::new(MAX_QUESTIONS) });
+    let (questions, leaves) = (Semaphore::new(MAX_QUESTIONS), Semaphore::new(MAX_LEAVES));
+    let verifiers = Arc::new(Verifiers { own, show, questions, leaves });
     Router::new()
         .route("/v1/work/{interval}/samples", post(samples))
         .route("/v1/work/artifacts", post(artifacts))
@@ -39,10 +43,14 @@ pub(super) fn routes(own: Signer, show: Arc<dyn ShowWork>) -> Router {
 
 type Shown = Result<Vec<u8>, Refusal>;
 
-/// Answers within bounds; `find` may block.
-async fn answer(verifiers: Arc<Verifiers>, find: impl FnOnce(&Verifiers) -> Shown + Send + 'static) -> Shown {
+/// Answers within the bounds of `room`; `find` may block.
+async fn answer(
+    verifiers: Arc<Verifiers>,
+    room: fn(&Verifiers) -> &Semaphore,
+    find: impl FnOnce(&Verifiers) -> Shown + Send + 'static,
+) -> Shown {
     let held = Arc::clone(&verifiers);
-    let Ok(_permit) = held.questions.try_acquire() else {
+    let Ok(_permit) = room(&held).try_acquire() else {
         return Err(Refusal::busy("too many questions at once; ask again in a second"));
     };
     let found = tokio::task::spawn_blocking(move || find(&verifiers));
@@ -90,18 +98,22 @@ async fn samples(
 ) -> Response {
     response(match http::read::<Asking>(request.into_body()).await {
         Ok(asking) => {
-            answer(verifiers, move |verifiers| {
-                let interval = number("interval", &interval)?;
-                if asking.question.subject != Subject::Samples(interval) {
-                    return Err(Refusal::new(
-                        "wrong_subject",
-                        "the question is about something else than the path",
-                    ));
-                }
-                verifiers.check(&asking)?;
-                let shown = verifiers.show.samples(interval, asking.question.asker);
-                Ok(shown.map_err(|refusal| refused(&refusal))?.encode())
-            })
+            answer(
+                verifiers,
+                |all| &all.questions,
+                move |verifiers| {
+                    let interval = number("interval", &interval)?;
+                    if asking.question.subject != Subject::Samples(interval) {
+                        return Err(Refusal::new(
+                            "wrong_subject",
+                            "the question is about something else than the path",
+                        ));
+                    }
+                    verifiers.check(&asking)?;
+                    let shown = verifiers.show.samples(interval, asking.question.asker);
+                    Ok(shown.map_err(|refusal| refused(&refusal))?.encode())
+                },
+            )
             .await
         }
         Err(refusal) => Err(refusal),
@@ -111,14 +123,18 @@ async fn samples(
 async fn artifacts(State(verifiers): State<Arc<Verifiers>>, request: Request) -> Response {
     response(match http::read::<Asking>(request.into_body()).await {
         Ok(asking) => {
-            answer(verifiers, move |verifiers| {
-                let Subject::Artifact(receipt) = asking.question.subject else {
-                    return Err(Refusal::new("wrong_subject", "the question names no receipt"));
-                };
-                verifiers.check(&asking)?;
-                let shown = verifiers.show.artifact(receipt, asking.question.asker);
-                Ok(shown.map_err(|refusal| refused(&refusal))?.encode())
-            })
+            answer(
+                verifiers,
+                |all| &all.questions,
+                move |verifiers| {
+                    let Subject::Artifact(receipt) = asking.question.subject else {
+                        return Err(Refusal::new("wrong_subject", "the question names no receipt"));
+                    };
+                    verifiers.check(&asking)?;
+                    let shown = verifiers.show.artifact(receipt, asking.question.asker);
+                    Ok(shown.map_err(|refusal| refused(&refusal))?.encode())
+                },
+            )
             .await
         }
         Err(refusal) => Err(refusal),
@@ -135,7 +151,7 @@ async fn leaf(
         let shown = verifiers.show.leaf(interval, lane, sequence);
         Ok(shown.map_err(|refusal| refused(&refusal))?.encode())
     };
-    response(answer(verifiers, find).await)
+    response(answer(verifiers, |all| &all.leaves, find).await)
 }
 
 fn number(name: &str, text: &str) -> Result<u64, Refusal> {

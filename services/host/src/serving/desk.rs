@@ -1,6 +1,6 @@
 //! Decides whether a request is done, and counts what may be owed for those under way.
 //!
-//! A request holds a [`Seat`] from its acceptance to its end. A lane's seats count at the most that each may cost, so
+//! A request holds a *seat* from its acceptance to its end. A lane's seats count at the most that each may cost, so
 //! that a voucher covers whatever its lane's requests come to, in whichever order they end.
 
 mod seat;

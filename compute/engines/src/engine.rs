@@ -177,6 +177,9 @@ pub struct Job {
     pub request: Arc<TokenRequest>,
     /// Whether trace roots are wanted.
     pub trace: bool,
+    /// Whether each token's likelihood is wanted though the request does not ask for it. Engines whose answers can be
+    /// computed again do not heed it.
+    pub claims: bool,
 }
 
 /// The events of one generation. Dropping it cancels the work.
@@ -223,7 +226,7 @@ pub struct Token {
     pub choice: u16,
     /// The token. A stop token is told too, as the last of its choice.
     pub id: u32,
-    /// How likely it was: `Some` if, and only if, the request asked for log-probabilities.
+    /// How likely it was: `Some` if the request asked for log-probabilities, or [`Job::claims`]; else `None`.
     pub scored: Option<Scored>,
 }
 

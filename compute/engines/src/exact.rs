@@ -210,7 +210,7 @@ impl Engine for Exact {
 
     async fn generate(&self, model: &str, job: Job) -> Result<EventStream, EngineError> {
         let loaded = self.load(model).await?;
-        let Job { request, trace } = job;
+        let Job { request, trace, .. } = job;
         request.validate(loaded.text.vocabulary).map_err(|invalid| refusal::of_invalid(&invalid))?;
         let constraint = loaded.constraint(&request).await?;
         let prompt_tokens = u32::try_from(request.prompt.len()).unwrap_or(u32::MAX);

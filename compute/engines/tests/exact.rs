@@ -47,7 +47,8 @@ struct Answer {
 
 async fn answer(engine: &dyn Engine, request: TokenRequest) -> Result<Answer, EngineError> {
     let choices = usize::from(request.choices);
-    let mut events = engine.generate("tiny", Job { request: Arc::new(request), trace: true }).await?;
+    let mut events =
+        engine.generate("tiny", Job { request: Arc::new(request), trace: true, claims: false }).await?;
     let mut answer =
         Answer { tokens: vec![vec![]; choices], finished: vec![None; choices], ..Answer::default() };
     while let Some(event) = events.next().await {
@@ -292,7 +293,8 @@ async fn bad_requests() {
         let refused = error(with_schema(good(), &schema)).await;
         assert_eq!((refused.kind, refused.param.as_deref()), (ErrorKind::Invalid, Some("response_format")));
     }
-    let absent = exact.generate("absent", Job { request: Arc::new(good()), trace: false }).await;
+    let absent =
+        exact.generate("absent", Job { request: Arc::new(good()), trace: false, claims: false }).await;
     assert_eq!(absent.err().unwrap().kind, ErrorKind::UnknownModel);
     let job = ScoreJob { prompt: vec![], continuation: vec![1], top: 0 };
     assert_eq!(exact.score("tiny", job).await.unwrap_err().kind, ErrorKind::Invalid);
@@ -305,15 +307,17 @@ async fn dropped_streams_and_the_end() {
     let (exact, package) = exact();
     let request = Arc::new(TokenRequest::greedy(package.root(), vec![1], 500));
     for _ in 0..8 {
-        let mut events =
-            exact.generate("tiny", Job { request: Arc::clone(&request), trace: true }).await.unwrap();
+        let mut events = exact
+            .generate("tiny", Job { request: Arc::clone(&request), trace: true, claims: false })
+            .await
+            .unwrap();
         assert!(matches!(events.next().await, Some(Event::Started { .. })));
         drop(events);
     }
     assert!(exact.remove("tiny"));
     assert!(!exact.remove("tiny"));
     exact.add("tiny", package.clone()).unwrap();
-    let job = Job { request: Arc::clone(&request), trace: false };
+    let job = Job { request: Arc::clone(&request), trace: false, claims: false };
     let mut events = exact.generate("tiny", job.clone()).await.unwrap();
     exact.shutdown(Shutdown::Drain).await;
     let mut last = None;
@@ -348,7 +352,8 @@ async fn libraries_and_memory() {
     registry.alias("tiny", "tiny-llama").unwrap();
     let route = registry.resolve("tiny").unwrap();
     let request = Arc::new(TokenRequest::greedy(roots[0].root, vec![1], 2));
-    let events = route.engine.generate(&route.theirs, Job { request, trace: false }).await.unwrap();
+    let events =
+        route.engine.generate(&route.theirs, Job { request, trace: false, claims: false }).await.unwrap();
     assert_eq!(events.collect::<Vec<_>>().await.len(), 4);
 
     // Room for one model only.

@@ -13,6 +13,7 @@ mod params;
 use borsh::{BorshDeserialize, BorshSerialize};
 use freeway_primitives::{Address, Amount, Digest, Epoch, Height};
 use freeway_proofs::work::Prices;
+use freeway_requests::evidence::Noise;
 
 use crate::accounts;
 use crate::context::Context;
@@ -52,6 +53,15 @@ pub const MAX_SIZE: u32 = 1 << 24;
 
 /// The most multiply-adds that one token may be said to take.
 pub const MAX_WORK: u64 = 1 << 50;
+
+/// The widest gap that is noise, in millionths of a nat: with more, no claim would be forged.
+pub const MAX_GAP: u32 = 1_000_000;
+
+/// How often in a million tokens honest machines may be said to be beyond the gap, or to err otherwise.
+pub const MAX_RATE: u32 = 100_000;
+
+/// The most that the bets on surprise may be said to win from an honest token, in millionths of a nat.
+pub const MAX_ALLOWANCE: u32 = 100_000;
 
 /// How the answers of a model can be checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -93,6 +103,15 @@ pub struct Model {
     pub since: Epoch,
     /// What it costs in lanes that are opened now.
     pub prices: Prices,
+    /// How much honest machines differ in it: on the statistical tier, where it has been measured.
+    pub noise: Option<Noise>,
+}
+
+impl Model {
+    /// How much honest machines differ in it, as far as anybody knows.
+    pub fn noise(&self) -> Noise {
+        self.noise.unwrap_or_default()
+    }
 }
 
 fn fail<T>(failure: Failure) -> Result<T, Error> {
@@ -149,8 +168,14 @@ fn is_name(name: &str) -> bool {
     (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(allowed)
 }
 
+fn is_noise(noise: &Noise) -> bool {
+    noise.gap <= MAX_GAP
+        && noise.rate <= MAX_RATE
+        && noise.allowance.iter().all(|allowance| *allowance <= MAX_ALLOWANCE)
+}
+
 fn register(context: &mut Context<'_, '_>, root: Digest, description: &Description) -> Result<(), Error> {
-    let Description { name, tier, context: size, vocabulary, work, prices } = description;
+    let Description { name, tier, context: size, vocabulary, work, prices, noise } = description;
     if !is_name(name.as_str()) {
         return fail(Failure::InvalidName);
     }
@@ -160,6 +185,9 @@ fn register(context: &mut Context<'_, '_>, root: Digest, description: &Descripti
     }
     if !context.params.pricing.allows(prices) {
         return fail(Failure::InvalidPrices);
+    }
+    if noise.is_some_and(|noise| *tier == Tier::Exact || !is_noise(&noise)) {
+        return fail(Failure::InvalidNoise);
     }
     if MODELS.contains(context.state, &root)? {
         return fail(Failure::AlreadyRegistered);
@@ -186,6 +214,7 @@ fn register(context: &mut Context<'_, '_>, root: Digest, description: &Descripti
         bond,
         since: context.clock.epoch,
         prices: *prices,
+        noise: *noise,
     };
     MODELS.set(context.state, &root, &model);
     emit(context, Event::Registered { root, name: name.clone() });

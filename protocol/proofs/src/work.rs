@@ -30,6 +30,7 @@ const RECEIPT_DIGEST: Domain = Domain::new("freeway 1 receipt digest");
 const ENTRY: Domain = Domain::new("freeway 1 work entry");
 const OUTPUT: Domain = Domain::new("freeway 1 output");
 const TRACES: Domain = Domain::new("freeway 1 traces of choices");
+const CLAIMED: Domain = Domain::new("freeway 1 claimed log-probabilities");
 const SALTED: Domain = Domain::new("freeway 1 salted trace");
 const TAG: Domain = Domain::new("freeway 1 work tag");
 const POINTS: Domain = Domain::new("freeway 1 work points");
@@ -197,6 +198,13 @@ pub fn output<'a>(choices: impl IntoIterator<Item = &'a [u32]>) -> Digest {
 pub fn traces(choices: &[Digest]) -> Digest {
     let bytes: Vec<u8> = choices.iter().flat_map(|choice| choice.0).collect();
     Digest::of(TRACES, &bytes)
+}
+
+/// The trace of one choice where no bit can be computed again: a digest of what the host says of each of its tokens'
+/// likelihoods, in millionths of a nat. Who was shown them has the trace.
+pub fn claimed(logprobs: impl IntoIterator<Item = i32>) -> Digest {
+    let bytes: Vec<u8> = logprobs.into_iter().flat_map(i32::to_le_bytes).collect();
+    Digest::of(CLAIMED, &bytes)
 }
 
 /// What a receipt says of the trace: nothing that helps anybody who has not computed it and does not know the salt.

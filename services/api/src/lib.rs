@@ -71,7 +71,7 @@ pub use hosts::{
     HostStanding, HostSummary, HostView, HostsView, UnbondingView, ValidatorView, ValidatorsView,
 };
 pub use lanes::{ConstraintsView, LaneView, LanesView, ShareView};
-pub use models::{ModelDetailView, ModelView, ModelsView, PricesView, ServingHostView};
+pub use models::{ModelDetailView, ModelView, ModelsView, NoiseView, PricesView, ServingHostView};
 pub use parameters::ParamsView;
 pub use peers::{PeerView, PeersView};
 pub use proofs::{ProofView, ProofViewError};

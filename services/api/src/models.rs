@@ -1,8 +1,9 @@
 //! Models: what hosts serve, and what it costs.
 
-use freeway_ledger::models::Model;
+use freeway_ledger::models::{Model, Tier};
 use freeway_primitives::{Address, Amount, Digest};
 use freeway_proofs::work::Prices;
+use freeway_requests::evidence::Noise;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -32,6 +33,31 @@ impl From<&Prices> for PricesView {
 impl From<&PricesView> for Prices {
     fn from(view: &PricesView) -> Self {
         Self { input: view.input, cached: view.cached, output: view.output }
+    }
+}
+
+/// How much honest machines differ in a model of the statistical tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NoiseView {
+    /// Differences of log-probabilities up to this, in millionths of a nat, are noise.
+    pub gap: u32,
+    /// How often in a million tokens an honest machine is beyond.
+    pub rate: u32,
+    /// What an honest token may give to the bets on surprise in the mean, in millionths of a nat: bets on some more
+    /// surprise, on much more, and on less.
+    pub allowance: [u32; 3],
+}
+
+impl From<&Noise> for NoiseView {
+    fn from(noise: &Noise) -> Self {
+        Self { gap: noise.gap, rate: noise.rate, allowance: noise.allowance }
+    }
+}
+
+impl From<&NoiseView> for Noise {
+    fn from(view: &NoiseView) -> Self {
+        Self { gap: view.gap, rate: view.rate, allowance: view.allowance }
     }
 }
 
@@ -69,6 +95,9 @@ pub struct ModelView {
     pub utilisation: Option<u64>,
     /// Lanes for it that are not over.
     pub lanes: u32,
+    /// On the statistical tier, how much honest machines are taken to differ in it: measured, or else the widest that
+    /// is assumed.
+    pub noise: Option<NoiseView>,
 }
 
 impl ModelView {
@@ -87,6 +116,7 @@ impl ModelView {
             prices: (&model.prices).into(),
             utilisation,
             lanes,
+            noise: (model.tier == Tier::Statistical).then(|| (&model.noise()).into()),
         }
     }
 

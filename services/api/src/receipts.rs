@@ -216,7 +216,7 @@ mod tests {
         let voucher =
             Voucher { lane, host, sequence: 4, spent: Amount(20), limit: Amount(60), request: digest };
         let signature = Signature([9; 64]);
-        Artifact { receipt, signature, voucher, voucher_signature: signature, request, output }
+        Artifact { receipt, signature, voucher, voucher_signature: signature, request, output, claims: None }
     }
 
     fn view() -> KeptReceipt {

@@ -245,6 +245,40 @@ pub struct Artifact {
     pub request: TokenRequest,
     /// The tokens of each choice.
     pub output: Vec<Vec<u32>>,
+    /// On the statistical tier what the host says of the tokens' likelihoods; the receipt's trace is of that.
+    pub claims: Option<Claims>,
+}
+
+/// What a host says of the tokens that it gave, where no bit can be computed again.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Claims {
+    /// With which the receipt's trace is salted.
+    pub salt: [u8; 32],
+    /// For each choice the log-probability of each token in millionths of a nat, or [`UNSAID`].
+    pub logprobs: Vec<Vec<i32>>,
+}
+
+/// Stands for a log-probability that the host does not know: that of a stop token, which servers do not tell. Nothing
+/// else may go unsaid.
+pub const UNSAID: i32 = i32::MIN;
+
+impl Claims {
+    /// The trace roots of the choices.
+    pub fn traces(&self) -> Vec<Digest> {
+        self.logprobs.iter().map(|choice| work::claimed(choice.iter().copied())).collect()
+    }
+
+    /// Whether they are of these tokens, each said but for a stop token of the request at the end.
+    fn are_of(&self, request: &TokenRequest, output: &[Vec<u32>]) -> bool {
+        let is_whole = |(said, tokens): (&Vec<i32>, &Vec<u32>)| {
+            let stops = tokens.last().is_some_and(|last| request.stop.contains(last));
+            let known = said
+                .split_last()
+                .map_or(&[][..], |(last, rest)| if stops && *last == UNSAID { rest } else { said });
+            said.len() == tokens.len() && known.iter().all(|logprob| *logprob <= 0 && *logprob != UNSAID)
+        };
+        self.logprobs.len() == output.len() && self.logprobs.iter().zip(output).all(is_whole)
+    }
 }
 
 impl Canonical for Artifact {
@@ -253,21 +287,26 @@ impl Canonical for Artifact {
         + Voucher::MAX_BYTES
         + 128
         + MAX_REQUEST_BYTES
-        + 4 * MAX_OUTPUT_TOKENS
-        + 8 * 128
-        + 8;
+        + 8 * MAX_OUTPUT_TOKENS
+        + 16 * 128
+        + 64;
 }
 
 impl Artifact {
     /// Whether all of it belongs to the receipt: request and output are those that it names, and the voucher is for
-    /// this request on this share. Signatures are another matter: see [`work::RECEIPT`] and [`work::VOUCHER`].
+    /// this request on this share; claims, if there are any, are those of the trace. Signatures are another matter: see [`work::RECEIPT`] and [`work::VOUCHER`].
     pub fn belongs_together(&self) -> bool {
-        let Self { receipt, voucher, request, output, .. } = self;
+        let Self { receipt, voucher, request, output, claims, .. } = self;
+        let fits = |claims: &Claims| {
+            claims.are_of(request, output)
+                && work::salted(&claims.salt, &work::traces(&claims.traces())) == receipt.trace
+        };
         let digest = request.digest();
         receipt.request == digest
             && voucher.request == digest
             && (voucher.lane, voucher.host) == (receipt.lane, receipt.host)
             && receipt.output == work::output(output.iter().map(Vec::as_slice))
+            && claims.as_ref().is_none_or(fits)
     }
 }
 

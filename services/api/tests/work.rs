@@ -184,6 +184,7 @@ fn messages() -> Vec<Message> {
         vocabulary: 2,
         work: 3,
         prices: PRICES,
+        noise: None,
     };
     let constraints =
         Constraints { regions: vec![Text::new("here").unwrap()], operators: vec![Text::new("me").unwrap()] };

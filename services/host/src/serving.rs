@@ -41,14 +41,26 @@ pub use http::Lease;
 pub use refusal::Refusal;
 
 /// What a host serves, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Serving {
     /// What computes answers.
     pub engines: Arc<Registry>,
     /// The models that are served: their names in the registry, and their roots.
     pub models: Vec<(String, Digest)>,
+    /// Who says how likely tokens are, of models whose own engine does not.
+    pub scorers: Vec<(Digest, Arc<dyn Engine>, String)>,
     /// Requests at a time, at most.
     pub requests: usize,
+}
+
+impl core::fmt::Debug for Serving {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let models: Vec<&str> = self.models.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Serving")
+            .field("models", &models)
+            .field("requests", &self.requests)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Serving {
@@ -57,6 +69,17 @@ impl Serving {
         let (name, _) = self.models.iter().find(|(_, served)| served == root)?;
         let route = self.engines.resolve(name).ok()?;
         Some((route.engine, route.theirs))
+    }
+
+    /// Who says how likely a model's tokens are, and under which name.
+    pub fn scorer(&self, root: &Digest) -> Option<(Arc<dyn Engine>, String)> {
+        let known = self.scorers.iter().find(|(model, ..)| model == root);
+        let other = known.map(|(_, engine, name)| (Arc::clone(engine), name.clone()));
+        other.or_else(|| {
+            self.engine(root).filter(|(engine, name)| {
+                engine.capabilities(name).is_some_and(|capabilities| capabilities.can_score)
+            })
+        })
     }
 
     /// A model of coarser weights that a cheating host has in its place: the one with `-coarse` behind the name.

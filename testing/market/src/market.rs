@@ -118,6 +118,7 @@ impl Market {
             vocabulary: 32_000,
             work: 1_000_000,
             prices: PRICES,
+            noise: None,
         };
         let register = models::Message::Register { root: MODEL, description };
         chain.send(&payers[0].key, Message::Models(register));

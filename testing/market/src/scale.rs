@@ -133,6 +133,7 @@ impl Bench {
             vocabulary: 32_000,
             work: 1_000_000,
             prices: PRICES,
+            noise: None,
         };
         let register = models::Message::Register { root: MODEL, description };
         self.chain.send(&crate::chain::payer(0), Message::Models(register));

@@ -3,8 +3,9 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use freeway_primitives::{Address, Amount, Digest};
 use freeway_proofs::work::Prices;
+use freeway_requests::evidence::Noise;
 
-use super::{MAX_NAME_BYTES, MAX_SIZE, MAX_WORK, Tier};
+use super::{MAX_ALLOWANCE, MAX_GAP, MAX_NAME_BYTES, MAX_RATE, MAX_SIZE, MAX_WORK, Tier};
 use crate::accounts::Scope;
 use crate::genesis::Text;
 
@@ -45,6 +46,8 @@ pub struct Description {
     pub work: u64,
     /// What it costs at first.
     pub prices: Prices,
+    /// How much honest machines differ in it: on the statistical tier, where it has been measured.
+    pub noise: Option<Noise>,
 }
 
 impl Message {
@@ -96,6 +99,12 @@ pub enum Failure {
         "context and vocabulary are between 1 and {MAX_SIZE}, the work of a token between 1 and {MAX_WORK}"
     )]
     InvalidSize,
+    /// A noise that cannot be.
+    #[error(
+        "noise belongs to the statistical tier: a gap of at most {MAX_GAP} and allowances of at most {MAX_ALLOWANCE} \
+         millionths of a nat, and a rate of at most {MAX_RATE} in a million; measure it with `model calibrate`"
+    )]
+    InvalidNoise,
     /// A price is out of bounds.
     #[error("each price must be at least the network's floor and at most its ceiling")]
     InvalidPrices,
@@ -139,6 +148,7 @@ impl Failure {
         match self {
             Self::InvalidName => "invalid_name",
             Self::InvalidSize => "invalid_size",
+            Self::InvalidNoise => "invalid_noise",
             Self::InvalidPrices => "invalid_prices",
             Self::AlreadyRegistered => "already_registered",
             Self::NameTaken => "name_taken",

@@ -34,6 +34,7 @@ pub(crate) fn description(name: &str) -> Description {
         vocabulary: 32_000,
         work: 1_000_000,
         prices: PRICES,
+        noise: None,
     }
 }
 

@@ -151,7 +151,8 @@ impl From<&models::Message> for MessageView {
         use models::Message;
         match message {
             Message::Register { root, description } => {
-                let models::Description { name, tier, context, vocabulary, work, prices } = description;
+                let models::Description { name, tier, context, vocabulary, work, prices, noise } =
+                    description;
                 Self::RegisterModel {
                     root: *root,
                     name: name.to_string(),
@@ -160,6 +161,7 @@ impl From<&models::Message> for MessageView {
                     vocabulary: *vocabulary,
                     work: *work,
                     prices: prices.into(),
+                    noise: noise.as_ref().map(Into::into),
                 }
             }
             Message::Retire { root } => Self::RetireModel { root: *root },

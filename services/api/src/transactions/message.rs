@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::lanes::ConstraintsView;
-use crate::models::PricesView;
+use crate::models::{NoiseView, PricesView};
 use crate::work::ClaimView;
 
 /// A host's profile.
@@ -229,6 +229,8 @@ pub enum MessageView {
         work: u64,
         /// What it costs at first.
         prices: PricesView,
+        /// How much honest machines differ in it, where it has been measured.
+        noise: Option<NoiseView>,
     },
     /// Take a model back, and its bond.
     #[serde(rename = "models.retire")]

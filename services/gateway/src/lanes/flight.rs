@@ -207,6 +207,8 @@ impl Flight {
                 voucher_signature: attempt.signature,
                 request: (*self.request).clone(),
                 output: core::mem::take(&mut attempt.output),
+                // Those are between the host and its verifiers.
+                claims: None,
             },
             key: share.key,
             prices: share.prices,

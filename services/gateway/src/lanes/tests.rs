@@ -90,7 +90,7 @@ async fn a_client_that_leaves_stops_its_host() {
     let chain = FakeChain::new(1).await;
     chain.all_are(&Manner::Silent);
     let engine = open(config(folder.path(), 1, 10 * MOST, 10 * MOST), &chain).await;
-    let job = freeway_engines::Job { request: request(1), trace: true };
+    let job = freeway_engines::Job { request: request(1), trace: true, claims: false };
     let events = engine.generate(MODEL, job).await.unwrap();
     let share = engine.lanes().models[MODEL].shares().remove(0);
     assert_eq!(share.account().running(), 1);

@@ -104,7 +104,7 @@ async fn work(seat: &Seat, sink: &mut Sink) -> Result<Outcome, Stop> {
     let Some((engine, name)) = seat.desk().model(&root) else {
         return Err(Stop::Failed(EngineError::unknown_model("of this lane")));
     };
-    let job = Job { request: Arc::new(seat.ask.request.clone()), trace: true };
+    let job = Job { request: Arc::new(seat.ask.request.clone()), trace: true, claims: false };
     // Models are loaded and grammars compiled when they are first asked for.
     let mut begun = core::pin::pin!(async move { engine.generate(&name, job).await });
     let events = loop {

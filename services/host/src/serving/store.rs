@@ -314,7 +314,7 @@ impl WorkStore {
         let (Some(record), Some(body)) = (self.record_at(key)?, self.body(key)?) else { return Ok(None) };
         let Record { receipt, signature, voucher, voucher_signature, .. } = record;
         let Body { request, output, .. } = body;
-        Ok(Some(Artifact { receipt, signature, voucher, voucher_signature, request, output }))
+        Ok(Some(Artifact { receipt, signature, voucher, voucher_signature, request, output, claims: None }))
     }
 
     fn foreign(&self, receipt: &Digest) -> Result<Option<Artifact>, WorkError> {

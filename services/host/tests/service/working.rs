@@ -92,7 +92,12 @@ fn serving() -> Serving {
     let engines = Registry::new();
     engines.add("m", Arc::new(Hash { is_coarse: false }), "m").unwrap();
     engines.add("m-coarse", Arc::new(Hash { is_coarse: true }), "m").unwrap();
-    Serving { engines: Arc::new(engines), models: vec![("m".into(), MODEL)], requests: 16 }
+    Serving {
+        engines: Arc::new(engines),
+        models: vec![("m".into(), MODEL)],
+        scorers: Vec::new(),
+        requests: 16,
+    }
 }
 
 /// One long epoch: the race is another test's.
@@ -171,6 +176,7 @@ async fn paid_work_is_checked_by_others_over_http_and_pays_only_the_honest() {
         vocabulary: 32_000,
         work: 1_000_000,
         prices: Prices { input: 1_000_000, cached: 100_000, output: 2_000_000 },
+        noise: None,
     };
     pays(&world, Message::Models(models::Message::Register { root: MODEL, description }));
     run_to(&world, 5).await;

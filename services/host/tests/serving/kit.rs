@@ -256,7 +256,7 @@ impl Running {
         engines.add_engine(Arc::new(exact)).await.unwrap();
         engines.add_engine(Arc::new(Stuck(tell))).await.unwrap();
         let models = vec![("tiny".to_owned(), package.root().0), ("stuck".to_owned(), STUCK)];
-        let serving = Serving { engines, models, requests: limits.requests };
+        let serving = Serving { engines, models, scorers: Vec::new(), requests: limits.requests };
         let signer = Signer { chain: table.chain, host: host(), key: host_key() };
         let store = Arc::new(WorkStore::open(Medium::Directory(folder.into()), signer.clone()).unwrap());
         let view = Box::new(Look(Arc::clone(&table)));

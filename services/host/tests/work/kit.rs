@@ -173,6 +173,7 @@ impl Net {
             vocabulary: 32_000,
             work: 1_000_000,
             prices: PRICES,
+            noise: None,
         };
         net.pays(Message::Models(models::Message::Register { root: MODEL, description }));
         // Hosts declare by themselves what they serve.

@@ -27,6 +27,7 @@ fn register(root: Digest, name: &str) -> Message {
         vocabulary: 32_000,
         work: 1_000_000,
         prices: PRICES,
+        noise: None,
     };
     Message::Models(models::Message::Register { root, description })
 }

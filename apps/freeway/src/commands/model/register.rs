@@ -99,6 +99,7 @@ pub(crate) fn register(
         vocabulary: config.vocabulary,
         work: work.unwrap_or_else(|| config.parameters()).clamp(1, models::MAX_WORK),
         prices,
+        noise: None,
     };
     let root = package.root().0;
     Ok(Message::Models(models::Message::Register { root, description }))

@@ -93,6 +93,7 @@ impl Start {
         let mut host = self.host(&config, &key)?;
         if let (Some(host), Some(serve)) = (&mut host, &config.serve) {
             host.serving = Some(Serving {
+                scorers: Vec::new(),
                 engines: Arc::clone(&engines.registry),
                 models: engines.served(serve)?,
                 requests: serve.requests,

@@ -480,7 +480,7 @@ pub(super) async fn open(config: LanesConfig, chain: &Arc<FakeChain>) -> Arc<Lan
 }
 
 pub(super) async fn ask(engine: &LaneEngine, request: Arc<TokenRequest>) -> Result<Vec<Event>, EngineError> {
-    let events = engine.generate(MODEL, Job { request, trace: true }).await?;
+    let events = engine.generate(MODEL, Job { request, trace: true, claims: false }).await?;
     Ok(events.collect().await)
 }
 

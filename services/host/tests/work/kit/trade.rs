@@ -120,6 +120,7 @@ impl Net {
             voucher_signature: self.payer.sign(VOUCHER, &self.chain, &voucher),
             request,
             output: vec![tokens],
+            claims: None,
         };
         let kept = Kept { receipt, signature, salt, traces: vec![trace] };
         assert!(

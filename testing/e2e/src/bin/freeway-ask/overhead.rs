@@ -41,7 +41,7 @@ pub(crate) async fn measure(rate: u32, turns: u32, seconds: u32) -> Result<(Vec<
             let mut request = TokenRequest::greedy(root, (0..PROMPT_TOKENS).map(|i| 300 + i).collect(), 1);
             request.seed = Seed::of_number(i64::from(number));
             async move {
-                let job = Job { request: Arc::new(request), trace: true };
+                let job = Job { request: Arc::new(request), trace: true, claims: false };
                 let mut events = exact.generate(&model, job).await?;
                 while let Some(event) = events.next().await {
                     if let Event::Failed(error) = event {

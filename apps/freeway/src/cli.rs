@@ -23,6 +23,7 @@ use crate::hints::{Exit, Problem};
 use crate::output::Output;
 
 pub use context::Context;
+pub(crate) use context::KEYS;
 pub use global::Global;
 pub use node::{Blocks, Node};
 pub use party::{Party, PartyError};
@@ -143,6 +144,7 @@ impl Cli {
             Command::Up(command) => command.run(&context).await,
             Command::Node(command) => command.run(&context).await,
             Command::Gateway(command) => command.run(&context).await,
+            Command::Model(command) if command.ends_in_order() => command.run(&context).await,
             // At a terminal, Ctrl-C ends an answer, not the conversation.
             Command::Chat(command) if command.is_conversation() => command.run(&context).await,
             other => interrupt::unless_interrupted(other.run(&context)).await,
@@ -259,6 +261,29 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    /// An option of a command with the name of a global one is taken for that as well.
+    #[test]
+    fn no_command_has_an_option_that_is_called_like_a_global_one() {
+        fn check(command: &clap::Command, globals: &[String]) {
+            for option in command.get_arguments().filter(|option| !option.is_global_set()) {
+                let place = format!("{} {}", command.get_name(), option.get_id());
+                // Of one type, and it is known there what it means.
+                let known = place == "gateway keys";
+                assert!(known || !globals.contains(&option.get_id().to_string()), "{place}");
+            }
+            command.get_subcommands().for_each(|below| check(below, globals));
+        }
+        let mut command = Cli::command();
+        command.build();
+        let globals: Vec<String> = command
+            .get_arguments()
+            .filter(|option| option.is_global_set())
+            .map(|option| option.get_id().to_string())
+            .collect();
+        assert!(globals.contains(&"rpc".to_owned()));
+        check(&command, &globals);
     }
 
     #[test]

@@ -134,6 +134,11 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// Whether somebody sees it.
+    pub const fn is_shown(&self) -> bool {
+        self.shown
+    }
+
     /// Replaces the line.
     pub fn set(&mut self, text: impl Display) {
         if self.shown {

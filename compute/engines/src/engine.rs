@@ -4,6 +4,7 @@ use core::ops::AddAssign;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use freeway_models::Package;
 use freeway_primitives::{Address, Amount, Digest};
 use freeway_proofs::work::{LaneId, Prices};
 use freeway_requests::{ModelRoot, Scored, TokenRequest};
@@ -168,6 +169,24 @@ pub struct TextAssets {
     pub context: u32,
     /// The root of the package.
     pub root: ModelRoot,
+}
+
+impl TextAssets {
+    /// Those of `package`, without loading its weights.
+    pub fn of_package(package: &Package) -> Self {
+        let (config, specials) = (package.config(), package.specials());
+        Self {
+            tokenizer_json: Arc::from(package.tokenizer_json()),
+            chat_template: package.chat_template().map(Arc::from),
+            bos: config.bos,
+            eos: config.eos.clone(),
+            bos_text: specials.bos.clone(),
+            eos_text: specials.eos.clone(),
+            vocabulary: config.vocabulary,
+            context: config.context,
+            root: package.root(),
+        }
+    }
 }
 
 /// A generation.

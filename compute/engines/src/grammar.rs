@@ -27,7 +27,7 @@ use crate::{EngineError, ErrorKind};
 pub(crate) use constraint::GrammarConstraint;
 pub use limits::check_grammar;
 pub use vocabulary::VocabularyError;
-pub(crate) use vocabulary::token_bytes_exist;
+pub(crate) use vocabulary::{MARK, token_bytes, token_bytes_exist};
 
 /// Compiled grammars that are kept.
 const MAX_KEPT: usize = 32;

@@ -5,6 +5,7 @@
 //! | [`Engine`] | the trait, and what goes in and out |
 //! | [`Exact`] | packages, run by the exact engine: tokens in, tokens and trace roots out |
 //! | [`Upstream`] | OpenAI-compatible servers: text in, text out |
+//! | [`TokenServer`] | one model of such a server with the tokenizer of a package: tokens in, tokens out |
 //! | [`Grammars`] | which tokens may come next, so that an answer keeps to a schema |
 //! | [`Registry`] | which engine serves which name |
 //!
@@ -48,4 +49,6 @@ pub use error::{EngineError, ErrorKind};
 pub use exact::{Exact, ExactOptions, OpenError};
 pub use grammar::{Grammars, VocabularyError, check_grammar};
 pub use registry::{Registry, RegistryError, Route};
-pub use upstream::{Retries, Secret, Timeouts, Upstream, UpstreamError, UpstreamLimits, UpstreamOptions};
+pub use upstream::{
+    Retries, Secret, Timeouts, TokenServer, Upstream, UpstreamError, UpstreamLimits, UpstreamOptions,
+};

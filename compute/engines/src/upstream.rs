@@ -10,6 +10,7 @@ mod refusal;
 mod score;
 mod sse;
 mod stream;
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
@@ -28,6 +29,7 @@ use crate::{
 use counters::Underway;
 use http::{Http, bad, content_type};
 pub use options::{Retries, Secret, Timeouts, UpstreamLimits, UpstreamOptions};
+pub use tokens::TokenServer;
 
 /// The longest name of a model that is taken from a server.
 const MAX_NAME_BYTES: usize = 256;

@@ -30,6 +30,7 @@ mod end;
 mod message;
 mod open;
 mod params;
+pub mod probe;
 mod query;
 mod settle;
 
@@ -86,6 +87,12 @@ pub const PAYERS: Table<Address, Payer> = Table::new("lanes/payer/");
 
 /// The height up to which a host's shares are forfeited, inclusive.
 const FORFEITED: Table<Address, Height> = Table::new("lanes/forfeited/");
+
+/// Lanes of [probes](probe) whose hosts are drawn: the value that the requests follow from, and how many each host does.
+pub const PROBES: Table<LaneId, (Digest, u32)> = Table::new("lanes/probes/");
+
+/// The last model that was probed.
+const PROBED: Cell<Digest> = Cell::new("lanes/probed");
 
 const NEXT: Cell<LaneId> = Cell::new("lanes/next");
 
@@ -272,7 +279,8 @@ impl Module for Lanes {
 
     fn begin(context: &mut Context<'_, '_>) -> Result<(), Fault> {
         draw::run(context)?;
-        end::run(context)
+        end::run(context)?;
+        probe::run(context)
     }
 
     fn apply(context: &mut Context<'_, '_>, message: &Message) -> Result<(), Error> {

@@ -11,6 +11,7 @@ use freeway_primitives::{Address, ChainId, Digest, Domain, Epoch};
 use freeway_proofs::draw::{Lottery, Stream, derive, distinct};
 use freeway_proofs::merkle::{Frontier, Tree};
 use freeway_proofs::sprint::{Commitment, DeviceCommitment, Position, Revelation, Trace, leaf, tag};
+use freeway_proofs::work::{self, claimed, salted};
 use vectors::{Vectors, hex};
 
 const PURPOSE: Domain = Domain::new("freeway 1 golden draw");
@@ -81,6 +82,18 @@ fn draws(vectors: &mut Vectors) {
     }
 }
 
+/// What a host of the statistical tier says of its tokens, and what a receipt has of that.
+fn claims(vectors: &mut Vectors) {
+    let said = [[0, -1, i32::MIN].as_slice(), &[-700_000]];
+    let traces: Vec<Digest> = said.iter().map(|said| claimed(said.iter().copied())).collect();
+    for (said, trace) in said.iter().zip(&traces) {
+        let bytes: Vec<u8> = said.iter().flat_map(|said| said.to_le_bytes()).collect();
+        vectors.add_with(format!("claimed.{}", said.len()), &bytes, trace);
+    }
+    let all = work::traces(&traces);
+    vectors.add_with("traces.2", all.as_bytes(), salted(&[7; 32], &all));
+}
+
 #[test]
 fn golden_vectors_are_what_they_were() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden.txt");
@@ -88,5 +101,6 @@ fn golden_vectors_are_what_they_were() {
     trees(&mut vectors);
     tags(&mut vectors);
     draws(&mut vectors);
+    claims(&mut vectors);
     vectors.check();
 }

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use freeway_api::transactions::kind_of;
-use freeway_api::{ConstraintsView, EventView, LaneView, MessageView, ParamsView, PricesView};
+use freeway_api::{
+    ConstraintsView, EventView, LaneView, MessageView, ModelView, NoiseView, ParamsView, PricesView,
+};
 use freeway_ledger::endorsements::EndorsementId;
 use freeway_ledger::lanes::{Constraints, Lane, Opened, Settlement, Share, State};
-use freeway_ledger::models::{Description, Tier};
+use freeway_ledger::models::{Description, Model, Tier};
 use freeway_ledger::rewards::Grant;
 use freeway_ledger::verification::{
     Accusation, Answer, Finding, Inclusion, Judgement, Leaf, Proof, Report, Reveal, Signed, Verdict,
@@ -18,6 +20,7 @@ use freeway_ledger::{
 use freeway_primitives::{Address, Amount, Digest, Epoch, Height, SecretKey, Signature};
 use freeway_proofs::sum::{Opening, Path, Sums, Total};
 use freeway_proofs::work::{Entry, LaneId, Prices, Receipt, Usage, Voucher};
+use freeway_requests::evidence::Noise;
 use serde_json::Value;
 
 const A: Address = Address([1; 32]);
@@ -27,6 +30,7 @@ const ROOT: Digest = Digest([5; 32]);
 const LANE: LaneId = LaneId(7);
 const CASE: verification::Case = (3, (A, (1, 9)));
 const PRICES: Prices = Prices { input: u64::MAX, cached: 1, output: 2 };
+const NOISE: Noise = Noise { gap: 40_000, rate: 3_000, allowance: [1, 2, 3] };
 const NONE: Signature = Signature([0; 64]);
 
 fn receipt() -> Receipt {
@@ -184,7 +188,7 @@ fn messages() -> Vec<Message> {
         vocabulary: 2,
         work: 3,
         prices: PRICES,
-        noise: None,
+        noise: Some(NOISE),
     };
     let constraints =
         Constraints { regions: vec![Text::new("here").unwrap()], operators: vec![Text::new("me").unwrap()] };
@@ -261,7 +265,11 @@ fn messages_keep_their_names_and_fields() {
         let name = kind_of(&message);
         match name {
             "models.register" => {
-                assert_eq!((&json["tier"], &json["name"]), (&"statistical".into(), &"m".into()))
+                assert_eq!((&json["tier"], &json["name"]), (&"statistical".into(), &"m".into()));
+                assert_eq!(
+                    (&json["noise"]["gap"], &json["noise"]["allowance"][2]),
+                    (&40_000.into(), &3.into())
+                );
             }
             "lanes.open" => assert_eq!(json["constraints"]["regions"][0], "here"),
             "lanes.settle" => assert_eq!((&json["lane"], &json["total"]), (&7.into(), &"20".into())),
@@ -353,4 +361,36 @@ fn lanes_and_prices_are_read_back() {
     assert_eq!(Prices::from(&PricesView::from(&PRICES)), PRICES);
     let long = ConstraintsView { regions: vec!["x".repeat(1_000)], operators: Vec::new() };
     assert_eq!(long.read(), None);
+}
+
+/// What is not measured is shown as the widest that is assumed, and a model of the exact tier has no noise.
+#[test]
+fn models_show_the_noise_that_they_are_judged_by() {
+    let model = |tier, noise| Model {
+        name: Text::new("m").unwrap(),
+        tier,
+        context: 1,
+        vocabulary: 2,
+        work: 3,
+        by: A,
+        bond: MOST,
+        since: Epoch(4),
+        prices: PRICES,
+        noise,
+    };
+    let shown = |tier, noise| {
+        let view = ModelView::new(ROOT, &model(tier, noise), Some(700), 2);
+        let json = serde_json::to_value(&view).unwrap();
+        assert_eq!(serde_json::from_value::<ModelView>(json).unwrap(), view);
+        view.noise.map(|noise| Noise::from(&noise))
+    };
+    assert_eq!(shown(Tier::Statistical, Some(NOISE)), Some(NOISE));
+    assert_eq!(shown(Tier::Statistical, None), Some(Noise::default()));
+    assert_eq!(shown(Tier::Exact, None), None);
+    // It is what people write into files, so a slip is told.
+    let json = serde_json::to_value(NoiseView::from(&NOISE)).unwrap();
+    let mut more = json.clone();
+    more["gaps"] = 1.into();
+    assert!(serde_json::from_value::<NoiseView>(json).is_ok());
+    assert!(serde_json::from_value::<NoiseView>(more).is_err());
 }

@@ -5,6 +5,7 @@
 //! the process: see [`journal`]. Time is an argument, in seconds since 1970.
 
 mod journal;
+mod spent;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use freeway_primitives::Amount;
 use journal::{Journal, Record};
+
+pub use spent::Spent;
 
 /// What a budget belongs to.
 pub(crate) type Id = [u8; 32];

@@ -23,7 +23,8 @@
 //! # When a host fails in mid answer
 //! The next host gets the same request. On the exact tier it gives the same tokens: those that the client has are
 //! compared and left out, and the client sees no break. If one differs, one of the two is wrong: the client gets an
-//! error, and both answers are kept.
+//! error, and both answers are kept. On the statistical tier another host draws other tokens: it is asked only while the
+//! client has none, and after that the answer ends with an error.
 
 mod account;
 mod chain;

@@ -61,7 +61,7 @@ mod server;
 mod text;
 mod wire;
 
-pub use books::BooksError;
+pub use books::{BooksError, Spent};
 pub use config::{Access, Config, Limits, Payment, StartError};
 pub use error::{Accepted, AcceptedExtra, ErrorBody, ErrorDetail};
 pub use keys::{Allowance, Key, KeyError, KeyHash, KeyLineError, KeySet, Terms};

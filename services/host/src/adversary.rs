@@ -75,7 +75,7 @@ pub enum Lazy {
 #[error(
     "{0:?} is no adversary; there are: fake:PERCENT (1 to 100), replay, overcommit:FACTOR (2 to 16), withhold, \
      lazy:copy, lazy:guess, accuse, late, grind, rent, verify:lazy, work:withhold, \
-     serve:coarser, serve:truncate, serve:inflate, serve:inject"
+     serve:coarser, serve:truncate, serve:inflate, serve:inject, serve:forge, serve:rescore"
 )]
 pub struct UnknownAdversary(String);
 
@@ -95,13 +95,15 @@ impl Adversary {
     ];
 
     /// Those that break the rules of paid work; in the race they are honest.
-    pub const OF_WORK: [Self; 6] = [
+    pub const OF_WORK: [Self; 8] = [
         Self::LazyVerifier,
         Self::WithholdWork,
         Self::Serve(Serve::Coarser),
         Self::Serve(Serve::Truncate),
         Self::Serve(Serve::Inflate),
         Self::Serve(Serve::Inject),
+        Self::Serve(Serve::Forge),
+        Self::Serve(Serve::Rescore),
     ];
 
     pub(crate) fn conduct(self) -> Box<dyn Conduct> {
@@ -141,6 +143,8 @@ impl fmt::Display for Adversary {
             Self::Serve(Serve::Truncate) => f.write_str("serve:truncate"),
             Self::Serve(Serve::Inflate) => f.write_str("serve:inflate"),
             Self::Serve(Serve::Inject) => f.write_str("serve:inject"),
+            Self::Serve(Serve::Forge) => f.write_str("serve:forge"),
+            Self::Serve(Serve::Rescore) => f.write_str("serve:rescore"),
         }
     }
 }

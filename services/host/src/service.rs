@@ -33,6 +33,7 @@ use crate::openings::Expected;
 use crate::racer::{Share, ShareError, Stop};
 use crate::record;
 use crate::server;
+use crate::serving::probes::Prober;
 use crate::serving::store::{Signer, WorkError, WorkStore};
 use crate::serving::{self, Serving};
 use crate::stats::Stats;
@@ -145,7 +146,7 @@ impl Host {
         let folder = config.data.join("host");
         let shared = Arc::new(Shared::new(chain, config.address, core, engine, share, folder));
         let stats = shared.stats.subscribe();
-        let (mut routes, mut desk) = (axum::Router::new(), None);
+        let (mut routes, mut desk, mut prober) = (axum::Router::new(), None, None);
         if let Some(serving) = &config.serving {
             let store = serve::open(shared.folder.clone(), signer.clone()).await?;
             shared.take_up(identity, serving, Arc::<WorkStore>::clone(&store), config.adversary);
@@ -153,6 +154,7 @@ impl Host {
             let taking = serve::desk(&shared, store, signer.clone(), serving, config.adversary);
             routes = routes.merge(serving::routes(Arc::clone(&taking)));
             routes = routes.merge(serving::verifier_routes(signer, show));
+            prober = Some(Arc::new(Prober::new(Arc::clone(&taking))));
             desk = Some(taking);
         }
         let serve = {
@@ -164,7 +166,7 @@ impl Host {
             tokio::spawn(server::serve(listener, shared, routes, stopped))
         };
         let fetcher = Fetcher::new(config.allow_private);
-        let follow = tokio::spawn(Driver::new(shared, fetcher).follow(stop));
+        let follow = tokio::spawn(Driver::new(shared, fetcher, prober).follow(stop));
         info!(%address, host = %config.address, "openings are served");
         Ok(Self { address, stats, follow, serve })
     }
@@ -216,10 +218,11 @@ struct Driver<C> {
     checking: Stop,
     checks: mpsc::Sender<CheckOrder>,
     worker: Worker<C>,
+    prober: Option<Arc<Prober>>,
 }
 
 impl<C: Chain> Driver<C> {
-    fn new(shared: Arc<Shared<C>>, fetcher: Fetcher) -> Self {
+    fn new(shared: Arc<Shared<C>>, fetcher: Fetcher, prober: Option<Arc<Prober>>) -> Self {
         let (checks, mut orders) = mpsc::channel::<CheckOrder>(MAX_CHECKS);
         let (checking, mut tasks) = (Stop::default(), JoinSet::new());
         {
@@ -232,7 +235,7 @@ impl<C: Chain> Driver<C> {
         }
         let permits = Arc::new(Semaphore::new(MAX_FETCHES));
         let worker = Worker::new(Arc::clone(&shared), fetcher);
-        Self { shared, fetcher, permits, tasks, racing: None, checking, checks, worker }
+        Self { shared, fetcher, permits, tasks, racing: None, checking, checks, worker, prober }
     }
 
     async fn follow(mut self, mut stop: watch::Receiver<bool>) {
@@ -257,6 +260,9 @@ impl<C: Chain> Driver<C> {
                     seen = height;
                     actions.into_iter().for_each(|action| self.perform(action));
                     work.into_iter().for_each(|action| self.worker.perform(action, &mut self.tasks));
+                    if let Some(prober) = &self.prober {
+                        self.tasks.spawn(Arc::clone(prober).round());
+                    }
                 }
                 Err(defect) => {
                     error!(%defect, "a step of the race met a defect; trying again at the next block");

@@ -12,6 +12,8 @@
 //! | [`desk`] | decides whether a request is done, and counts what may be owed for those under way |
 //! | [`store`] | receipts and artifacts on disk |
 //! | `run` | a request from its acceptance to its receipt |
+//! | [`probes`] | requests of the network itself |
+//! | `claims` | what is said of the tokens' likelihoods where no bit can be computed again |
 //! | `http`, `verifiers` | the routes |
 //! | [`view`] | what of the chain all this needs |
 //!
@@ -20,8 +22,10 @@
 //! - A receipt is on disk before the payer sees it: its number is never given twice, and none is left out.
 //! - A payer that leaves owes nothing, so those who do it often are asked to wait.
 
+pub(crate) mod claims;
 pub mod desk;
 mod http;
+pub mod probes;
 mod refusal;
 mod run;
 pub mod store;
@@ -80,6 +84,16 @@ impl Serving {
                 engine.capabilities(name).is_some_and(|capabilities| capabilities.can_score)
             })
         })
+    }
+
+    /// The models whose answers here nobody could compute again.
+    pub(crate) fn inexact(&self) -> Vec<Digest> {
+        let is_inexact = |root: &Digest| {
+            self.engine(root).is_some_and(|(engine, name)| {
+                engine.capabilities(&name).is_some_and(|capabilities| !capabilities.exact)
+            })
+        };
+        self.models.iter().map(|(_, root)| *root).filter(is_inexact).collect()
     }
 
     /// A model of coarser weights that a cheating host has in its place: the one with `-coarse` behind the name.

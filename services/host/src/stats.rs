@@ -3,6 +3,8 @@
 use freeway_ledger::verification::Message as Duty;
 use freeway_ledger::{Message, lanes, sprint, work};
 
+use crate::serving::view::Ended;
+
 /// Counters of a host process. They only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Stats {
@@ -51,6 +53,8 @@ pub struct WorkStats {
     pub right: u64,
     /// Requests of others that were done again and found wrong.
     pub wrong: u64,
+    /// Those of them whose tokens are hardly those of their model, where no bit can be computed again.
+    pub suspected: u64,
     /// Traces revealed.
     pub revelations: u64,
     /// Demands sent.
@@ -65,6 +69,14 @@ pub struct WorkStats {
     pub settlements: u64,
     /// Samples and artifacts shown to verifiers.
     pub shown: u64,
+    /// Requests of payers that were done: so many receipts were signed.
+    pub served: u64,
+    /// What these cost together, in base units.
+    pub fees: u64,
+    /// Requests of payers that could not be done.
+    pub failed: u64,
+    /// Requests whose payers left before the end, and owe nothing.
+    pub left: u64,
 }
 
 impl Stats {
@@ -90,6 +102,18 @@ impl Stats {
 }
 
 impl WorkStats {
+    /// Counts a request of a payer that has ended.
+    pub(crate) fn ended(&mut self, end: Ended) {
+        match end {
+            Ended::Paid(fee) => {
+                self.served += 1;
+                self.fees = self.fees.saturating_add(u64::try_from(fee.0).unwrap_or(u64::MAX));
+            }
+            Ended::Failed => self.failed += 1,
+            Ended::Left => self.left += 1,
+        }
+    }
+
     fn sent(&mut self, message: &Message) {
         match message {
             Message::Work(work::Message::Commit { .. }) => self.commitments += 1,

@@ -20,6 +20,7 @@
 //! | `show` | what is shown to verifiers and payers |
 //! | `examine` | what can be said of a sample without computing |
 //! | `desk` | which requests are to be done again, and in which order |
+//! | `weigh` | where no bit can be computed again: what a host's tokens say of it |
 //!
 //! A [`WorkCore`] has no clock, no network and no threads. What it has sent, it reads from the state; what it served and
 //! fetched lies on its [`Shelf`]; what it only keeps in memory can be had again by asking and computing once more. So a
@@ -30,6 +31,7 @@
 //! - An interval is sealed on the shelf before its commitment is sent: nothing joins what was committed to.
 //! - Nothing is found right, accused or judged on another's word: only what this host computed itself.
 //! - What was not shown is never called wrong, and what there was no time for is called nothing at all.
+//! - On the statistical tier nobody is accused, and no receipt counts twice against its host.
 
 mod action;
 mod desk;
@@ -42,6 +44,7 @@ mod settle;
 pub mod shelf;
 mod show;
 mod store;
+mod weigh;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -59,9 +62,10 @@ use crate::core::{Identity, Unreachable};
 pub use action::{Redone, Refusal, Source, WorkAction, WorkError};
 use desk::{Desk, Next, Outcome};
 use examine::Shown;
+pub(crate) use examine::ends;
 use member::Check;
 use mine::Mine;
-pub use shelf::{Interval, Kept, MemoryShelf, Shelf, ShelfError};
+pub use shelf::{Interval, Kept, MemoryShelf, Shelf, ShelfError, Weighed};
 pub use show::ShowWork;
 
 /// Trees of own intervals that are kept in memory; others are built again when they are needed.
@@ -72,6 +76,8 @@ const MAX_TREES: usize = 8;
 pub struct WorkSettings {
     /// The roots of the models that it serves.
     pub models: Vec<Digest>,
+    /// Those of them whose answers here nobody could compute again.
+    pub inexact: Vec<Digest>,
     /// Requests of others that it does again at a time.
     pub at_once: usize,
 }
@@ -89,6 +95,8 @@ pub struct WorkStanding {
     pub right: u64,
     /// Samples found wrong.
     pub wrong: u64,
+    /// Those of them that were, as far as anybody can see, not made by the model that they are said to be of.
+    pub suspected: u64,
     /// Hosts that are being checked now.
     pub checking: usize,
 }
@@ -110,6 +118,8 @@ pub struct WorkCore {
     /// The hosts that this one checks, by interval.
     checks: BTreeMap<(u64, Address), Check>,
     desk: Desk,
+    /// Models that it does not say that it serves, though it was told to.
+    unfit: BTreeSet<Digest>,
     /// What steps that failed had asked for by then: the next one asks for it.
     unasked: Vec<WorkAction>,
     /// Own intervals that are decided, and looked through for settlements.
@@ -168,6 +178,7 @@ impl WorkCore {
             rounds: BTreeSet::new(),
             checks: BTreeMap::new(),
             desk: Desk::default(),
+            unfit: BTreeSet::new(),
             unasked: Vec::new(),
             decided: BTreeSet::new(),
             matured: BTreeMap::new(),
@@ -227,7 +238,7 @@ impl WorkCore {
         check.show(state, &commitment, answer.samples)
     }
 
-    /// The answer to [`WorkAction::FetchArtifact`], from whichever host gave it.
+    /// The answer to [`WorkAction::FetchArtifact`], with the host that gave it.
     ///
     /// # Errors
     /// [`WorkError`] if it cannot be read whose it is, or the artifact cannot be kept.
@@ -236,19 +247,41 @@ impl WorkCore {
         state: &dyn Reader,
         height: Height,
         receipt: Digest,
-        answer: Result<Artifact, Unreachable>,
+        answer: Result<(Address, Artifact), Unreachable>,
     ) -> Result<(), WorkError> {
         // Before anything can fail: it is asked for again.
         self.desk.missed(&receipt, height.next());
-        let Ok(artifact) = answer else { return Ok(()) };
-        self.take(state, &receipt, &artifact, true)?;
+        let Ok((from, artifact)) = answer else { return Ok(()) };
+        self.take(state, &receipt, &artifact, Some(from))?;
         Ok(())
     }
 
-    /// The answer to [`WorkAction::Verify`].
-    pub fn verified(&mut self, height: Height, receipt: Digest, redone: &Redone) {
-        self.desk.verified(&receipt, redone, height.next());
-        match self.desk.outcome(&receipt) {
+    /// The answer to [`WorkAction::Verify`] and [`WorkAction::Score`].
+    ///
+    /// # Errors
+    /// [`WorkError`] if what was scored cannot be weighed; it is asked for again.
+    pub fn verified(
+        &mut self,
+        state: &dyn Reader,
+        height: Height,
+        receipt: Digest,
+        redone: &Redone,
+    ) -> Result<(), WorkError> {
+        let weighed = match redone {
+            Redone::Scored(scores) => self.weigh(state, &receipt, scores),
+            _ => Ok(None),
+        };
+        match &weighed {
+            Ok(Some(outcome)) => self.desk.known(&receipt, *outcome),
+            _ => self.desk.verified(&receipt, redone, height.next()),
+        }
+        self.count(&receipt);
+        weighed.map(drop)
+    }
+
+    /// Counts a request of another host that is known now.
+    fn count(&mut self, receipt: &Digest) {
+        match self.desk.outcome(receipt) {
             Some(Outcome::Right(_)) => self.standing.right += 1,
             Some(Outcome::Wrong | Outcome::Doubtful) => self.standing.wrong += 1,
             None => {}
@@ -260,23 +293,23 @@ impl WorkCore {
         self.standing
     }
 
-    /// Whether an artifact that was fetched, or was on the shelf, is the one. It is kept for jurors.
+    /// Whether an artifact that was fetched from a host, or was on the shelf, is the one. It is kept for jurors.
     fn take(
         &mut self,
         state: &dyn Reader,
         receipt: &Digest,
         artifact: &Artifact,
-        fetched: bool,
+        from: Option<Address>,
     ) -> Result<bool, WorkError> {
-        let shown = examine::artifact(state, &self.me.chain, receipt, artifact)?;
-        if fetched && shown != Shown::Nothing {
+        let shown = examine::artifact(state, &self.me.chain, receipt, artifact, from)?;
+        if from.is_some() && shown != Shown::Nothing {
             self.shelf.keep(artifact)?;
         }
         match shown {
             Shown::Nothing => return Ok(false),
             Shown::Wrong => self.desk.known(receipt, Outcome::Wrong),
-            Shown::Plausible { model } => {
-                self.desk.held(receipt, model, artifact.request.grammar.is_some());
+            Shown::Plausible { model, tier } => {
+                self.desk.held(receipt, model, tier, artifact.request.grammar.is_some());
             }
         }
         Ok(true)
@@ -311,7 +344,7 @@ impl WorkCore {
             Next::Get(receipt, from) => {
                 let receipt = *receipt;
                 if let Some(artifact) = self.shelf.artifact(&receipt)?
-                    && self.take(now.state, &receipt, &artifact, false)?
+                    && self.take(now.state, &receipt, &artifact, None)?
                 {
                     return Ok(true);
                 }
@@ -326,6 +359,19 @@ impl WorkCore {
                 Some(artifact) => {
                     let (receipt, model, artifact) = (*receipt, *model, Arc::new(artifact));
                     todo.actions.push(WorkAction::Verify { receipt, model, artifact });
+                }
+                None => self.desk.missed(receipt, now.next()),
+            },
+            Next::Score(receipt, model) => match self.shelf.artifact(receipt)? {
+                Some(artifact) => {
+                    // Before this process began, perhaps.
+                    if let Some(outcome) = self.weighed(receipt, &artifact)? {
+                        self.desk.known(receipt, outcome);
+                        self.count(receipt);
+                        return Ok(true);
+                    }
+                    let (receipt, model, artifact) = (*receipt, *model, Arc::new(artifact));
+                    todo.actions.push(WorkAction::Score { receipt, model, artifact });
                 }
                 None => self.desk.missed(receipt, now.next()),
             },

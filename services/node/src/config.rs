@@ -22,15 +22,17 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read the configuration {path}: {source}; make one with `freeway node init`")]
+    #[error("cannot read the configuration {path}: {source}; {kind}")]
     Read {
         /// The file.
         path: PathBuf,
         /// The system's words.
         source: std::io::Error,
+        /// What it was to be.
+        kind: ConfigKind,
     },
     /// The file is longer than any configuration.
-    #[error("{0} is longer than 1 MiB; this is not a node's configuration")]
+    #[error("{0} is longer than 1 MiB; name a configuration")]
     TooLong(PathBuf),
     /// The file is not valid: unknown keys, wrong types.
     #[error("{path}: {detail}")]
@@ -40,6 +42,27 @@ pub enum ConfigError {
         /// Line, key and reason.
         detail: String,
     },
+}
+
+/// Whose configuration a file is; shown, how one comes by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfigKind {
+    /// A node's.
+    Node,
+    /// A gateway's.
+    Gateway,
+}
+
+impl core::fmt::Display for ConfigKind {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Node => "make one with `freeway node init`",
+            Self::Gateway => {
+                "name a file with the sections [gateway] and [lanes], such as the gateway/gateway.toml that `freeway up` \
+                 makes in its directory, or leave --config out and say all with options"
+            }
+        })
+    }
 }
 
 /// A node's configuration. Relative paths count from the file's folder.
@@ -229,7 +252,7 @@ impl NodeConfig {
     /// # Errors
     /// [`ConfigError`] if it cannot be read or has an unknown or malformed key.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = read_text(path)?;
+        let text = read_text(path, ConfigKind::Node)?;
         let mut config =
             Self::parse(&text).map_err(|detail| ConfigError::Invalid { path: path.to_owned(), detail })?;
         let folder = path.parent().unwrap_or(Path::new("."));
@@ -308,8 +331,8 @@ impl NodeConfig {
 }
 
 /// A file's text, if it is no longer than any configuration.
-fn read_text(path: &Path) -> Result<String, ConfigError> {
-    let read = |source| ConfigError::Read { path: path.to_owned(), source };
+fn read_text(path: &Path, kind: ConfigKind) -> Result<String, ConfigError> {
+    let read = |source| ConfigError::Read { path: path.to_owned(), source, kind };
     if std::fs::metadata(path).map_err(read)?.len() > MAX_FILE_BYTES {
         return Err(ConfigError::TooLong(path.to_owned()));
     }

@@ -7,7 +7,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::Instant;
 
-use freeway_ledger::Outcome;
+use freeway_ledger::lanes::Event as LaneEvent;
+use freeway_ledger::{Event, Outcome};
 use freeway_network::Counters;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -33,6 +34,11 @@ struct GossipLabels {
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct HostLabels {
+    what: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LaneLabels {
     what: &'static str,
 }
 
@@ -86,6 +92,8 @@ pub struct Metrics {
     peers: Gauge,
     gossip: Family<GossipLabels, Counter<u64, AtomicU64>>,
     host: Family<HostLabels, Counter<f64, AtomicU64>>,
+    lanes: Family<LaneLabels, Counter>,
+    fees: Family<LaneLabels, Counter<f64, AtomicU64>>,
     flushed_height: Gauge,
     stored_height: Gauge,
     oldest_block: Gauge,
@@ -127,6 +135,8 @@ impl Metrics {
             peers: Gauge::default(),
             gossip: Family::default(),
             host: Family::default(),
+            lanes: Family::default(),
+            fees: Family::default(),
             flushed_height: Gauge::default(),
             stored_height: Gauge::default(),
             oldest_block: Gauge::default(),
@@ -167,6 +177,16 @@ impl Metrics {
         r.register("peers", "Connected peers of this network", self.peers.clone());
         r.register("gossip", "Totals of transaction gossip", self.gossip.clone());
         r.register("host", "Totals of the host that sprints in this process", self.host.clone());
+        r.register(
+            "lanes",
+            "Lanes of the network in committed blocks, by what became of them",
+            self.lanes.clone(),
+        );
+        r.register(
+            "lane_fees_nfwy",
+            "Settled in committed blocks, in base units: fees that left lanes, and of them what hosts got",
+            self.fees.clone(),
+        );
         r.register(
             "state_flushed_height",
             "Height up to which the state is on disk",
@@ -210,6 +230,32 @@ impl Metrics {
         for (outcome, count) in [("done", done), ("failed", failed)] {
             self.transactions.get_or_create(&OutcomeLabels { outcome }).inc_by(count);
         }
+        for event in block.events.iter().chain(block.receipts.iter().flat_map(|receipt| &receipt.events)) {
+            if let Event::Lanes(event) = event {
+                self.lane(event);
+            }
+        }
+    }
+
+    /// Something became of a lane.
+    fn lane(&self, event: &LaneEvent) {
+        let what = match event {
+            LaneEvent::Opened { .. } => "opened",
+            LaneEvent::Drawn { .. } => "drawn",
+            LaneEvent::NoHosts { .. } => "no_hosts",
+            LaneEvent::NoRandomness { .. } => "no_randomness",
+            LaneEvent::ToppedUp { .. } => "topped_up",
+            LaneEvent::Closing { .. } => "closing",
+            LaneEvent::Settled { fees, paid, .. } => {
+                for (what, amount) in [("fees", fees), ("paid", paid)] {
+                    self.fees.get_or_create(&LaneLabels { what }).inc_by(amount.0 as f64);
+                }
+                "settled"
+            }
+            LaneEvent::Ended { .. } => "ended",
+            LaneEvent::Forfeited { .. } => "forfeited",
+        };
+        self.lanes.get_or_create(&LaneLabels { what }).inc();
     }
 
     /// Takes in totals of the host that sprints in this process, by their names.
@@ -307,6 +353,32 @@ pub async fn follow(context: Arc<Context>, stop: watch::Receiver<bool>) {
                 last = None;
             }
             Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use freeway_primitives::{Address, Amount};
+    use freeway_proofs::work::LaneId;
+
+    #[test]
+    fn lanes_and_what_hosts_got_are_counted() {
+        let metrics = Metrics::new();
+        let (lane, host) = (LaneId(1), Address([1; 32]));
+        let settled = |fees, paid| LaneEvent::Settled { lane, host, fees: Amount(fees), paid: Amount(paid) };
+        for event in [settled(10, 9), settled(5, 4), LaneEvent::NoHosts { lane }] {
+            metrics.lane(&event);
+        }
+        let text = metrics.render();
+        for line in [
+            "freeway_lanes_total{what=\"settled\"} 2",
+            "freeway_lanes_total{what=\"no_hosts\"} 1",
+            "freeway_lane_fees_nfwy_total{what=\"fees\"} 15.0",
+            "freeway_lane_fees_nfwy_total{what=\"paid\"} 13.0",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
         }
     }
 }

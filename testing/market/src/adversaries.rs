@@ -18,10 +18,13 @@
 //! | [`grief`] | calls all work wrong, accuses, demands and reports |
 //! | [`dies`] | no cheat: dies in mid answer, and comes back |
 //! | [`tiny`] | opens ten thousand tiny lanes |
+//! | [`forge`] | on the statistical tier: claims likelihoods that it did not compute |
+//! | [`rescore`] | on the statistical tier: a small model, honestly scored by the right one |
 
 pub mod coarse;
 pub mod collude;
 pub mod dies;
+pub mod forge;
 pub mod grief;
 pub mod inflate;
 pub mod inject;
@@ -30,11 +33,14 @@ pub mod leave;
 pub mod omit;
 pub mod padding;
 pub mod prompt;
+pub mod rescore;
 pub mod selfdeal;
 pub mod tiny;
 pub mod truncate;
 pub mod voucher;
 pub mod withhold;
+
+pub(crate) use freeway_ledger::models::Tier;
 
 use crate::job::Chance;
 use crate::market::Market;
@@ -53,6 +59,8 @@ pub enum Law {
     Convicted,
     /// In every run it is noticed within two epochs, and poorer for it.
     Noticed,
+    /// The same by evidence alone: nobody's collateral is touched.
+    Suspected,
     /// Whether or not it is noticed, it is poorer for it.
     Poorer,
     /// It is refused, and gains nothing.
@@ -78,15 +86,21 @@ pub struct Scheme {
     pub tick: fn(&mut Market, &mut Chance),
     /// What must come of it.
     pub law: Law,
+    /// The tier of the model that everybody serves.
+    pub tier: Tier,
 }
 
 impl Scheme {
     const fn of_host(name: &'static str, does: &'static str, cheat: fn(&mut Market), law: Law) -> Self {
-        Self { name, does, league: bad, cheat, tick: nothing, law }
+        Self { name, does, league: bad, cheat, tick: nothing, law, tier: Tier::Exact }
     }
 
     const fn of_payer(name: &'static str, does: &'static str, cheat: fn(&mut Market), law: Law) -> Self {
-        Self { name, does, league: payer, cheat, tick: nothing, law }
+        Self { name, does, league: payer, cheat, tick: nothing, law, tier: Tier::Exact }
+    }
+
+    const fn statistical(self) -> Self {
+        Self { tier: Tier::Statistical, ..self }
     }
 }
 
@@ -131,11 +145,7 @@ pub fn all() -> Vec<Scheme> {
         leave::breaks_off(),
         tiny::scheme(),
         dies::scheme(),
+        forge::scheme(),
+        rescore::scheme(),
     ]
 }
-
-/// What the design lists and this does not run: the statistical tier has no checks yet.
-pub const NOT_BUILT: [(&str, &str); 2] = [
-    ("forged log-probabilities", "statistical tier: claims other probabilities than it computed"),
-    ("rescored small model", "statistical tier: generates with a small model, and has it honestly scored"),
-];

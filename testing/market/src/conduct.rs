@@ -9,6 +9,7 @@ use freeway_proofs::work::Usage;
 
 use crate::job::{Answer, Job, Kept, Model};
 use crate::market::Market;
+use crate::text::Voice;
 
 /// What a host says that it did, and what it spent on it.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +24,8 @@ pub struct Served {
     pub spent: u64,
     /// Whether that is wrong.
     pub wrong: bool,
+    /// On the statistical tier, whose tokens they are and what is said of them.
+    pub voice: Voice,
 }
 
 impl Served {
@@ -30,7 +33,7 @@ impl Served {
     pub fn honestly(job: &Job) -> Self {
         let answer = job.compute(Model::Asked);
         let usage = job.usage(answer.completion);
-        Self { request: job.digest, answer, usage, spent: 1_000, wrong: false }
+        Self { request: job.digest, answer, usage, spent: 1_000, wrong: false, voice: Voice::Own }
     }
 }
 

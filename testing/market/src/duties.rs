@@ -1,16 +1,18 @@
 //! What a host sends: commitments, verdicts, revelations, answers, accusations, judgements, settlements.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use freeway_ledger::lanes::Message as Lanes;
+use freeway_ledger::models::Tier;
 use freeway_ledger::verification::{
     self, Accusation, Answer, Assignment, Case, Finding, Inclusion, Judgement, Message as Verify, Proof,
     Reveal, Trial, Verdict,
 };
 use freeway_ledger::work::{self, Commitment, Message as Work, Round, RoundId, Stage};
 use freeway_ledger::{Message, Params};
-use freeway_primitives::Height;
+use freeway_primitives::{Address, Digest, Height};
 use freeway_proofs::work::tag;
+use freeway_requests::evidence::{Evidence, Suspicion};
 
 use crate::conduct::Sight;
 use crate::host::{Host, Shelf};
@@ -44,6 +46,12 @@ pub struct Deeds {
     pub given: Vec<RoundId>,
     /// Intervals for which its settlements are.
     pub settled: Vec<u64>,
+    /// What speaks against others by now, where that changed.
+    pub evidence: BTreeMap<Address, Evidence>,
+    /// The receipts that went into it, with their intervals, and whether their hosts were suspected then.
+    pub heard: BTreeMap<(u64, Digest), bool>,
+    /// Whom it suspects in its verdicts.
+    pub suspects: BTreeMap<Address, Suspicion>,
 }
 
 impl Deeds {
@@ -153,10 +161,12 @@ fn findings(market: &Market, me: usize, assignment: &Assignment, deeds: &mut Dee
             let count = if host.conduct.computes() { &mut deeds.checked } else { &mut deeds.skipped };
             *count += tokens;
         }
-        let honest = honest_finding(host, other, interval, kept);
+        let honest = honest_finding(market, host, other, interval, kept, deeds);
         let said = host.conduct.finds(&sight(place, Some(kept)), honest);
         deeds.wrong |= said != honest;
-        if said == Finding::Wrong && host.conduct.accuses() && !accused {
+        // What only evidence speaks against cannot be shown to a jury.
+        let provable = market.tier == Tier::Exact;
+        if said == Finding::Wrong && provable && host.conduct.accuses() && !accused {
             accused = true;
             deeds.messages.extend(charge(other, shelf, index, interval));
         }
@@ -165,13 +175,33 @@ fn findings(market: &Market, me: usize, assignment: &Assignment, deeds: &mut Dee
     findings
 }
 
-fn honest_finding(member: &Host, host: &Host, interval: u64, kept: &Kept) -> Finding {
-    match kept.check(&host.address) {
-        Some(trace) => {
-            Finding::Right(tag(interval, &member.address, &host.address, &kept.receipt.digest(), &trace))
+fn honest_finding(
+    market: &Market,
+    member: &Host,
+    host: &Host,
+    interval: u64,
+    kept: &Kept,
+    deeds: &mut Deeds,
+) -> Finding {
+    let Some(trace) = kept.check(&host.address, market.tier) else { return Finding::Wrong };
+    let receipt = kept.receipt.digest();
+    if market.tier == Tier::Statistical && member.conduct.computes() {
+        let known = member.evidence.get(&host.address).copied().unwrap_or_default();
+        let evidence = deeds.evidence.entry(host.address).or_insert(known);
+        let place = (interval, receipt);
+        // However many samples hit it, and whoever asks again: each receipt counts once.
+        let heard = member.heard.get(&place).or_else(|| deeds.heard.get(&place)).copied();
+        let suspected = heard.unwrap_or_else(|| {
+            let suspicion = market.answers.listen(evidence, kept);
+            deeds.suspects.extend(suspicion.map(|suspicion| (host.address, suspicion)));
+            deeds.heard.insert(place, suspicion.is_some());
+            suspicion.is_some()
+        });
+        if suspected {
+            return Finding::Wrong;
         }
-        None => Finding::Wrong,
     }
+    Finding::Right(tag(interval, &member.address, &host.address, &receipt, &trace))
 }
 
 /// What is to be done about a wrong leaf: a proof if it is one by itself, else an accusation.
@@ -241,7 +271,7 @@ fn judgements(market: &Market, me: usize, scene: &Scene, deeds: &mut Deeds) {
             continue;
         }
         deeds.checked += kept.receipt.usage.tokens();
-        let wrong = kept.check(&other.address).is_none();
+        let wrong = kept.check(&other.address, market.tier).is_none();
         let guilty = host.conduct.judges(&accused, &market.league, wrong);
         deeds.wrong |= guilty != wrong;
         judgements.push(Judgement { case: *case, guilty });

@@ -8,6 +8,7 @@ use freeway_ledger::work::Claim;
 use freeway_primitives::{Address, Amount, ChainId, Digest, Height, SecretKey};
 use freeway_proofs::sum::{Opening, Tree};
 use freeway_proofs::work::{LaneId, RECEIPT, Receipt, VOUCHER, Voucher, salted};
+use freeway_requests::evidence::Evidence;
 
 use crate::chain::{consensus, owner, vouchers};
 use crate::conduct::{Conduct, Honest, Served};
@@ -109,6 +110,10 @@ pub struct Host {
     pub given: BTreeSet<(u64, u64)>,
     /// Intervals that have matured and are to be settled.
     pub due: BTreeSet<u64>,
+    /// What speaks against others, on the statistical tier.
+    pub evidence: BTreeMap<Address, Evidence>,
+    /// The receipts that went into it, with their intervals, and whether their hosts were suspected then.
+    pub heard: BTreeMap<(u64, Digest), bool>,
     books: BTreeMap<LaneId, Book>,
 }
 
@@ -127,6 +132,8 @@ impl Host {
             room: 0,
             given: BTreeSet::new(),
             due: BTreeSet::new(),
+            evidence: BTreeMap::new(),
+            heard: BTreeMap::new(),
             books: BTreeMap::new(),
         }
     }
@@ -207,7 +214,8 @@ impl Host {
         };
         book.next += 1;
         self.room = self.room.saturating_sub(fee.0);
-        let kept = Kept { receipt, job: asked.job, trace: served.answer.trace, wrong: served.wrong };
+        let Served { answer, wrong, voice, .. } = served;
+        let kept = Kept { receipt, job: asked.job, trace: answer.trace, wrong, voice };
         self.shelves.entry(interval).or_default().kept.push(kept);
         Some((receipt, served))
     }
@@ -271,5 +279,6 @@ impl Host {
     pub fn forgets(&mut self, before: u64) {
         self.shelves = self.shelves.split_off(&before);
         self.given = self.given.split_off(&(before, 0));
+        self.heard = self.heard.split_off(&(before, Digest::ZERO));
     }
 }

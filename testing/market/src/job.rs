@@ -1,8 +1,11 @@
 //! Requests, and what computing them gives: hashes instead of tokens.
 
+use freeway_ledger::models::Tier;
 use freeway_primitives::{Address, Digest, Domain};
 use freeway_proofs::draw::Stream;
 use freeway_proofs::work::{Prices, Receipt, Usage, salted};
+
+use crate::text::Voice;
 
 const JOB: Domain = Domain::new("freeway market job");
 const ANSWER: Domain = Domain::new("freeway market answer");
@@ -115,11 +118,32 @@ pub struct Kept {
     pub trace: Digest,
     /// Whether the host knows it to be wrong.
     pub wrong: bool,
+    /// On the statistical tier, whose tokens they are and what the host says of them.
+    pub voice: Voice,
 }
 
 impl Kept {
-    /// What whoever computes it again finds: the true trace, or nothing if the receipt is wrong.
-    pub fn check(&self, host: &Address) -> Option<Digest> {
+    /// What whoever checks it finds: the trace, or nothing if the receipt is wrong. On the statistical tier that is what
+    /// the host says, if it fits the receipt; the rest is a matter of evidence.
+    pub fn check(&self, host: &Address, tier: Tier) -> Option<Digest> {
+        match tier {
+            Tier::Exact => self.again(host),
+            Tier::Statistical => self.shown(host),
+        }
+    }
+
+    fn shown(&self, host: &Address) -> Option<Digest> {
+        let receipt = &self.receipt;
+        let holds = receipt.host == *host
+            && receipt.request == self.job.digest
+            && receipt.usage.completion <= self.job.limit
+            && receipt.usage == self.job.usage(receipt.usage.completion)
+            && receipt.fee == PRICES.fee(&receipt.usage)
+            && receipt.trace == salted(&SALT, &self.trace);
+        holds.then_some(self.trace)
+    }
+
+    fn again(&self, host: &Address) -> Option<Digest> {
         let (right, receipt) = (self.job.compute(Model::Asked), &self.receipt);
         let holds = receipt.host == *host
             && receipt.request == self.job.digest

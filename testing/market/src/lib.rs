@@ -10,7 +10,8 @@
 //!
 //! - **Requests are abstract** ([`job`]): the answer and the trace of a request are hashes of it and of the model that
 //!   was used, so that another model, prompt or output gives another trace, as it does on the exact tier. The price of
-//!   computing is counted in tokens.
+//!   computing is counted in tokens. On the statistical tier answers are tokens of made-up models ([`text`]), which
+//!   members judge by the real test.
 //! - **Everybody reaches everybody** within a block, unless it is down. Transactions are as large as real ones and
 //!   signed, but what the node checks before the ledger does is not checked again.
 //! - **There are no races**: nobody proves anything in the sprint, so weights stay what genesis gave. What cheats in
@@ -36,6 +37,7 @@ pub mod payer;
 pub mod scale;
 pub mod table;
 pub mod tally;
+pub mod text;
 
 pub use market::{Market, Setting};
 

@@ -23,6 +23,7 @@ use crate::host::{Host, Shelf};
 use crate::job::{Job, PRICES};
 use crate::payer::Payer;
 use crate::tally::Tally;
+use crate::text::{Answers, VOCABULARY, noise};
 
 /// The root of the model that everybody serves.
 pub const MODEL: Digest = Digest([0x33; 32]);
@@ -53,6 +54,8 @@ pub struct Setting {
     pub collateral: Amount,
     /// What each payer owns.
     pub wealth: Amount,
+    /// The tier of the one model.
+    pub tier: Tier,
     /// The reputation that hosts begin with. As they do not race, it never grows.
     pub reputation: u8,
 }
@@ -68,6 +71,7 @@ impl Setting {
             rate: 20,
             collateral: Amount::fwy(400),
             wealth: Amount::fwy(20_000),
+            tier: Tier::Exact,
             reputation: 30,
         }
     }
@@ -87,6 +91,10 @@ pub struct Market {
     pub tally: Tally,
     /// Whether payers ask for anything.
     pub trades: bool,
+    /// The tier of the one model.
+    pub tier: Tier,
+    /// What was scored on the statistical tier.
+    pub answers: Answers,
     numbers: BTreeMap<Address, usize>,
     params: Params,
 }
@@ -113,12 +121,12 @@ impl Market {
             (0..*payers).map(|number| Payer::new(number, paying, setting.seed)).collect();
         let description = Description {
             name: text("a-model"),
-            tier: Tier::Exact,
+            tier: setting.tier,
             context: 1 << 20,
-            vocabulary: 32_000,
+            vocabulary: VOCABULARY,
             work: 1_000_000,
             prices: PRICES,
-            noise: None,
+            noise: (setting.tier == Tier::Statistical).then(noise),
         };
         let register = models::Message::Register { root: MODEL, description };
         chain.send(&payers[0].key, Message::Models(register));
@@ -137,6 +145,8 @@ impl Market {
             league: League::default(),
             tally: Tally::default(),
             trades: true,
+            tier: setting.tier,
+            answers: Answers::default(),
             numbers,
             params: params.clone(),
         }
@@ -327,8 +337,13 @@ impl Market {
             if deeds.wrong {
                 self.tally.wrong(scene.next);
             }
+            for (host, suspicion) in deeds.suspects {
+                self.tally.suspect(&host, &self.league, suspicion);
+            }
             let host = &mut self.hosts[me];
             host.given.extend(deeds.given);
+            host.evidence.extend(deeds.evidence);
+            host.heard.extend(deeds.heard);
             for interval in deeds.settled {
                 host.due.remove(&interval);
             }

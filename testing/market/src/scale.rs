@@ -283,7 +283,7 @@ impl Bench {
             let leaves: Vec<_> =
                 samples.iter().filter_map(|sample| shelf.kept.get(shelf.at(sample.point)?)).collect();
             for member in commitment.branches[0].members() {
-                let find = |kept: &&crate::job::Kept| match kept.check(&address) {
+                let find = |kept: &&crate::job::Kept| match kept.check(&address, Tier::Exact) {
                     Some(trace) => {
                         Finding::Right(tag(interval, member, &address, &kept.receipt.digest(), &trace))
                     }

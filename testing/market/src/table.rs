@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use freeway_primitives::{Amount, Height};
 
-use crate::adversaries::{Law, NOT_BUILT, Scheme, all};
+use crate::adversaries::{Law, Scheme, all};
 use crate::job::Chance;
 use crate::market::{Market, Setting};
 use crate::tally::Tally;
@@ -46,6 +46,8 @@ const NOTES: &str = "\n## What stands behind some rows\n\n\
 - **Withheld artifacts, colluding verifiers**: nobody can prove who was shown what, so only fees and reputation are lost; if a fake is shown to one honest member, it is a conviction.\n\
 - **Breaks off**: nothing is owed for a request that its payer leaves before the receipt. Hosts refuse a lane after eight of these in a minute, so the gain is bounded by lane and host;\n  \
 a payer with many lanes gets as many times that.\n\
+- **Statistical tier**: no bit can be computed again there. Tokens are those of made-up models, a quarter of the requests is greedy, and members judge by the test of\n  \
+[statistical.md](protocol/statistical.md). What it finds costs the fees of whole intervals; no collateral was moved in any run, and no honest host was suspected by any member.\n\
 - **Dies in mid answer**: what it loses is what it did not serve, and the fees of intervals of which it could show nothing in time.\n\n\
 ## What no check finds\n\n\
 - **Cached tokens.** How much of a prompt a host still knew cannot be computed again. A host that denies its cache charges the full price of a prompt, which the payer's voucher\n  \
@@ -57,7 +59,7 @@ allows in any case; payers see it in the price of answers, and go elsewhere.\n\
 /// # Panics
 /// If the rules fail: a defect of the ledger.
 pub fn run(scheme: &Scheme, seed: u64, rate: u64) -> Run {
-    let setting = Setting { rate, ..Setting::local(seed) };
+    let setting = Setting { rate, tier: scheme.tier, ..Setting::local(seed) };
     let signed = |amount: u128| i128::try_from(amount).unwrap_or(i128::MAX);
     let make = |cheats: bool| {
         let mut market = Market::new(&setting);
@@ -189,6 +191,13 @@ impl Row {
                 ensure(in_time(), "not noticed within two epochs")?;
                 ensure(poorer(), "a run gained by it")
             }
+            Law::Suspected => {
+                ensure(in_time(), "not noticed within two epochs")?;
+                ensure(poorer(), "a run gained by it")?;
+                let suspected = |run: &Run| !run.tally.suspicions.is_empty();
+                ensure(self.runs.iter().all(suspected), "nobody suspected it")?;
+                ensure(self.runs.iter().all(|run| run.tally.taken == 0), "collateral was taken")
+            }
             Law::Poorer => ensure(poorer(), "a run gained by it"),
             Law::Refused => {
                 ensure(in_time(), "not refused")?;
@@ -281,9 +290,6 @@ pub fn page(rows: &[Row], rate: u64) -> String {
             row.harmed(),
             row.checking(),
         );
-    }
-    for (name, does) in NOT_BUILT {
-        let _ = writeln!(text, "| {name} | {does} | not built yet | | | | | | | | |");
     }
     text.push_str(NOTES);
     text

@@ -6,6 +6,7 @@ use freeway_ledger::verification::{self, TRIALS};
 use freeway_ledger::work::{self, Void};
 use freeway_ledger::{Event, MemoryState, hosts};
 use freeway_primitives::{Address, Height};
+use freeway_requests::evidence::Suspicion;
 
 use crate::conduct::League;
 
@@ -22,6 +23,10 @@ pub struct Tally {
     pub harmed: BTreeSet<(Address, &'static str)>,
     /// Honest hosts' collateral that was taken: events.
     pub slashes: u64,
+    /// The league's: events.
+    pub taken: u64,
+    /// How often which suspicion of the league there was, by member and interval.
+    pub suspicions: BTreeMap<&'static str, u64>,
     /// Tokens that were served.
     pub served: u64,
     /// Tokens that members and jurors computed again.
@@ -60,6 +65,21 @@ impl Tally {
         }
     }
 
+    /// A member suspects a host of the statistical tier. That no honest one is, is part of what must hold.
+    pub fn suspect(&mut self, host: &Address, league: &League, suspicion: Suspicion) {
+        let what = match suspicion {
+            Suspicion::Surprising => "surprising",
+            Suspicion::Predictable => "predictable",
+            Suspicion::Missed => "missed",
+            Suspicion::Forged => "forged",
+        };
+        if league.has(host) {
+            *self.suspicions.entry(what).or_default() += 1;
+        } else {
+            self.harmed.insert((*host, what));
+        }
+    }
+
     /// Takes note of an event.
     ///
     /// # Panics
@@ -86,7 +106,9 @@ impl Tally {
                     self.charge(&accuser, league, "false accusation", height);
                 }
             }
-            Event::Hosts(hosts::Event::Slashed { host, .. }) if !league.has(host) => self.slashes += 1,
+            Event::Hosts(hosts::Event::Slashed { host, .. }) => {
+                *(if league.has(host) { &mut self.taken } else { &mut self.slashes }) += 1;
+            }
             _ => {}
         }
     }

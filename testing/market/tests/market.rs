@@ -35,6 +35,12 @@ fn who_hides_omits_copies_or_griefs_is_noticed_and_poorer() {
     obeys(|law| *law == Law::Noticed, 0..2);
 }
 
+/// On the statistical tier by evidence alone, and honest hosts of it are suspected by nobody.
+#[test]
+fn who_generates_with_a_small_model_is_suspected_and_loses_no_collateral() {
+    obeys(|law| *law == Law::Suspected, 0..1);
+}
+
 #[test]
 fn dealing_with_oneself_does_not_pay() {
     obeys(|law| *law == Law::Poorer, 3..5);

@@ -11,7 +11,7 @@ use crate::keystore::{Entry, KeyName, Keystore, KeystoreError, PassphraseSource}
 use crate::output::Output;
 
 /// The folder of keys in a directory of a network.
-const KEYS: &str = "keys";
+pub(crate) const KEYS: &str = "keys";
 
 /// The file in a directory of a network that opens the keys made with it.
 const PASSPHRASE: &str = "passphrase";

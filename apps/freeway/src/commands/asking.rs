@@ -94,7 +94,7 @@ fn read_key(file: &Path) -> Result<Secret, Problem> {
 }
 
 /// A gateway, for questions that are no requests to a model.
-pub(super) struct Gateway {
+pub(crate) struct Gateway {
     http: Client,
     url: String,
     key: Option<Secret>,

@@ -2,6 +2,7 @@
 
 mod engines;
 mod lanes;
+pub(crate) mod local;
 mod start;
 
 use std::net::SocketAddr;
@@ -15,7 +16,7 @@ use freeway_primitives::Amount;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::cli::{Context, Party};
+use crate::cli::{Context, KEYS, Party};
 use crate::commands::model::FOLDER;
 use crate::hints::Problem;
 use crate::keystore::KeyName;
@@ -24,7 +25,7 @@ use crate::network_file::NetworkFile;
 use crate::output::{Page, Show};
 
 pub(crate) use engines::Engines;
-pub(crate) use start::{start, until};
+pub(crate) use start::{start, until, upstream_options};
 
 /// Where a gateway keeps what it must not forget, in the directory of a network.
 const DATA: &str = "gateway-data";
@@ -261,15 +262,11 @@ impl Gateway {
         let account = self.account.as_ref().map(|party| context.address(party)).transpose()?;
         let passphrase = context.directory()?.join("passphrase");
         let key = KeyConfig {
-            keystore: context.keys_directory()?,
+            // Here --keys is not where keys of accounts are, but the file of those that callers have.
+            keystore: context.directory()?.join(KEYS),
             name: key.to_string(),
             // A network of `freeway up` has the passphrase of its keys beside them.
-            passphrase_file: context
-                .global()
-                .keys
-                .is_none()
-                .then_some(passphrase)
-                .filter(|file| file.exists()),
+            passphrase_file: Some(passphrase).filter(|file| file.exists()),
         };
         Ok(Some(LanesConfig {
             rpc,

@@ -14,6 +14,7 @@ const EXAMPLES: &str = "\
 Examples:
   freeway lane open --from alice --model guide --escrow 10 --hosts 3
   freeway lane open --from alice --model guide --escrow 10 --region eu-west --operator \"Example Ltd\"
+  freeway lane list                 those that the gateway of the network here pays for
   freeway lane list alice
   freeway lane show 7
   freeway lane add 7 20 --from alice

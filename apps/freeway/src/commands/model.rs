@@ -1,6 +1,7 @@
 //! `freeway model`: make packages of models, keep those that this machine serves, and add them to a network.
 
 mod add;
+mod calibrate;
 mod list;
 mod pack;
 mod register;
@@ -17,10 +18,13 @@ use crate::cli::Context;
 use crate::hints::Problem;
 use crate::output::{Output, Page};
 
-pub(crate) use register::register;
+pub(crate) use register::{Checks, find, register};
 
 /// The folder of packages in a directory of a network.
 pub(crate) const FOLDER: &str = "models";
+
+/// A page of English, on which models are compared unless another text is given.
+const TEXT: &str = include_str!("model/text.txt");
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,7 +34,12 @@ Examples:
   freeway model list                       those of this machine
   freeway model show guide --verify        everything about one, and whether its bytes are right
   freeway model register guide --from alice    let hosts of the network serve it, for pay
-  freeway model list --chain               the models of the network, and what they cost";
+  freeway model list --chain               the models of the network, and what they cost
+
+  freeway model calibrate big --engine http://127.0.0.1:8080/v1 --out noise.json
+                                           how much that server differs from the package
+  freeway model register big --from alice --statistical --noise noise.json
+                                           let hosts serve it with servers of their own";
 
 /// Options of `freeway model`.
 #[derive(Debug, Args)]
@@ -58,11 +67,18 @@ enum Command {
     Remove(remove::Remove),
     /// Add a package to the models of the network, under a bond.
     Register(register::Register),
+    /// Measure how much a server with the same weights differs from a package.
+    Calibrate(calibrate::Calibrate),
     /// Take back a model of the network that nobody serves or uses, and its bond.
     Retire(register::Retire),
 }
 
 impl Model {
+    /// Whether it is long work that ends in order when it is interrupted, with what it has.
+    pub(crate) const fn ends_in_order(&self) -> bool {
+        matches!(self.command, Command::Calibrate(_))
+    }
+
     /// Runs the command.
     ///
     /// # Errors
@@ -80,6 +96,7 @@ impl Model {
             }
             Command::Register(command) => return command.run(&folder, context).await,
             Command::Retire(command) => return command.run(context).await,
+            Command::Calibrate(command) => return command.run(&folder, output).await,
             other => other,
         };
         // All of it is files and arithmetic.
@@ -89,8 +106,8 @@ impl Model {
             Command::Show(command) => command.run(&folder, output),
             Command::Add(command) => command.run(&folder, output),
             Command::Remove(command) => command.run(&folder, output),
-            // Done above: these ask the network.
-            Command::Register(_) | Command::Retire(_) => Ok(()),
+            // Done above: these ask the network, or a server.
+            Command::Register(_) | Command::Retire(_) | Command::Calibrate(_) => Ok(()),
         });
         work.await.unwrap_or_else(|error| Err(Problem::new("defect", format!("the work stopped: {error}"))))
     }

@@ -13,15 +13,18 @@ use std::time::Duration;
 
 use clap::Args;
 use freeway_api::Client;
+use freeway_models::guide;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::engine::WhichEngine;
+use super::model::{FOLDER, find};
 use crate::cli::Context;
 use crate::hints::Problem;
 use crate::network_file::NetworkFile;
 use crate::output::{Output, Page, Show};
 use children::Children;
-use layout::Layout;
+use layout::{Layout, Wishes};
 
 /// The most hosts on one machine.
 const MAX_HOSTS: usize = 20;
@@ -37,6 +40,9 @@ Examples:
   freeway up --fresh              throw away what is there and begin anew
   freeway up --json | head -1     one line for scripts once the network decides blocks
   freeway up --adversary fake:5   the last host fakes 5 % of its sprint; see it lose its power
+  freeway up --fresh --model big --engine http://127.0.0.1:8080/v1
+                                  the hosts serve the package `big` of DIR/models too:
+                                  that server answers, and its answers are scored
   freeway up --adversary serve:coarser
                                   the last host answers with a coarser model; see it lose its collateral
 
@@ -74,14 +80,22 @@ pub struct Up {
 
     /// Make a host cheat, to see what becomes of it: KIND, for the last host, or HOST=KIND. In the race: fake:PERCENT,
     /// replay, overcommit:FACTOR, withhold, lazy:copy, lazy:guess, accuse, late. In paid work: serve:coarser,
-    /// serve:truncate, serve:inflate, serve:inject, work:withhold, verify:lazy. A conviction for paid work takes three
-    /// hosts beside the accused.
+    /// serve:truncate, serve:inflate, serve:inject, work:withhold, verify:lazy; with --engine also serve:forge and
+    /// serve:rescore. A conviction for paid work takes three hosts beside the accused.
     #[arg(long, value_name = "[HOST=]KIND")]
     adversary: Vec<Adversary>,
 
     /// Start a host, or the gateway, again when its process ends by itself.
     #[arg(long)]
     restart: bool,
+
+    /// A package of `models` in the directory that the hosts serve beside the guide.
+    #[arg(long, value_name = "PACKAGE")]
+    model: Option<String>,
+
+    /// Lets a server answer for the package of --model, or for the guide.
+    #[command(flatten)]
+    engine: WhichEngine,
 }
 
 /// Printed once the network decides blocks.
@@ -151,8 +165,24 @@ impl Up {
         if self.fresh {
             layout.clear()?;
         }
-        let threads = self.sprint_threads.map(usize::from);
-        let network = layout.network(self.hosts.map(usize::from), self.rpc_port, threads, &output)?;
+        let model = match &self.model {
+            Some(name) => Some(find(&layout.directory().join(FOLDER), name)?),
+            None => self.engine.is_named().then(guide::package),
+        };
+        let server = match &model {
+            Some(model) => self.engine.config(model.name())?,
+            None => None,
+        };
+        let network = layout.network(
+            &Wishes {
+                hosts: self.hosts.map(usize::from),
+                rpc_port: self.rpc_port,
+                sprint_threads: self.sprint_threads.map(usize::from),
+                model,
+                server,
+            },
+            &output,
+        )?;
         let adversaries = adversaries(self.adversary, &network)?;
         for (host, kind) in &adversaries {
             output.note(format!("{host} will cheat: {kind}"));
@@ -242,8 +272,8 @@ async fn serve(
         apis: file.apis.clone(),
     };
     output.result(&ready)?;
-    // The gateway waits for the model, and the hosts serve it as soon as it is there.
-    let registering = register::guide(&file.rpc, layout.developer()?, output);
+    // The gateway waits for the models, and the hosts serve them as soon as they are there.
+    let registering = register::models(&file.rpc, &network.served, layout.developer()?, output);
     let followed = live::follow(children, layout, file.clone(), output);
     tokio::select! {
         ended = followed => ended,

@@ -22,6 +22,8 @@ fn a_pass_is_made_narrowed_shown_and_revoked() {
 
     let shown = place.json(&["pass", "show", child]);
     assert_eq!((&shown["usable"], &shown["known_owner"]), (&true.into(), &true.into()));
+    // No gateway has kept books here.
+    assert!(shown["spent"].is_null() && shown["blocks"][0]["spent"].is_null(), "{shown}");
     assert_eq!((&shown["blocks"][0]["id"], &shown["id"]), (&made["id"], &less["id"]));
     assert!(!shown.to_string().contains(pass) && !shown.to_string().contains(child));
     // Elsewhere nobody knows the owner, and narrowing needs nothing.

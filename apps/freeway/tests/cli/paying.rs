@@ -35,6 +35,10 @@ fn mistakes_are_named() {
     for (arguments, code, named) in [
         (vec!["receipt", "show", "--file", "receipt.json"], "invalid_receipt", "is no receipt"),
         (vec!["receipt", "verify"], "usage", "RECEIPT"),
+        (vec!["receipt", "show", "abcdefa"], "usage", "names no receipt"),
+        (vec!["receipt", "show", "abcdefgh"], "usage", "names no receipt"),
+        (vec!["lane", "list"], "usage", "no account"),
+        (vec!["lane", "list", "--host"], "usage", ""),
         (vec!["receipt", "verify", "--last", "0"], "usage", "1..=1000"),
         (vec!["endorse", "ab", "--from", "alice"], "usage", ""),
         (
@@ -53,4 +57,31 @@ fn mistakes_are_named() {
         assert!(error["error"]["message"].as_str().unwrap().contains(named), "{arguments:?}: {error}");
         assert!(error["error"]["hint"].is_string(), "{arguments:?}: {error}");
     }
+}
+
+#[test]
+fn a_gateway_without_its_file_says_which_file_is_meant() {
+    let place = Place::new();
+    let error = place.error(&["gateway", "--config", "missing.toml"], 1);
+    let hint = error["hint"].as_str().unwrap();
+    assert!(hint.contains("gateway/gateway.toml") && !hint.contains("node init"), "{error}");
+    let error = place.error(&["node", "start", "--config", "missing.toml"], 1);
+    assert!(error["hint"].as_str().unwrap().contains("freeway node init"), "{error}");
+}
+
+#[test]
+fn lanes_are_those_that_the_gateway_here_pays_for() {
+    let place = Place::new();
+    place.json(&["keys", "new", "payer"]);
+    std::fs::create_dir(place.path("gateway")).unwrap();
+    place.write(
+        "gateway/gateway.toml",
+        "[gateway]\nlisten = \"127.0.0.1:0\"\n[lanes]\nrpc = [\"http://127.0.0.1:1\"]\n[lanes.key]\n\
+         keystore = \"../keys\"\nname = \"payer\"\n",
+    );
+    // It is known whose they are; there is no network to ask.
+    let error = place.error(&["lane", "list"], 1);
+    assert_eq!(error["code"], "no_network");
+    let told = place.run(&["lane", "list"]).stderr;
+    assert!(told.contains("with the key payer: fwy1"), "{told}");
 }

@@ -86,19 +86,7 @@ impl Slot {
             Origin::Library(library, entry) => library.load(entry).map_err(|error| failed(&error))?,
         };
         let share = budget.take(package.bytes().saturating_add(options.engine.cache_bytes))?;
-        let config = package.config();
-        let specials = package.specials();
-        let text = TextAssets {
-            tokenizer_json: Arc::from(package.tokenizer_json()),
-            chat_template: package.chat_template().map(Arc::from),
-            bos: config.bos,
-            eos: config.eos.clone(),
-            bos_text: specials.bos.clone(),
-            eos_text: specials.eos.clone(),
-            vocabulary: config.vocabulary,
-            context: config.context,
-            root: package.root(),
-        };
+        let text = TextAssets::of_package(&package);
         let no_grammars = token_bytes_exist(&text.tokenizer_json, text.vocabulary, &text.eos).err();
         let model = Model::load(package, &options.model).map_err(|error| failed(&error))?;
         let engine = freeway_inference::Engine::start(Arc::new(model), &options.engine)

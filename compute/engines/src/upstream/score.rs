@@ -56,7 +56,7 @@ fn scored(entry: &Map<String, Value>, token: u32, top: u8) -> Option<Scored> {
     Some(Scored { logprob, rank: rank.max(1), top: best })
 }
 
-fn logprob(nats: f64) -> LogProb {
+pub(super) fn logprob(nats: f64) -> LogProb {
     // The conversion saturates; a server's "minus infinity" becomes the floor, and no number becomes 0.
     LogProb(((nats * MICRO).round() as i32).clamp(LogProb::FLOOR.0, 0))
 }

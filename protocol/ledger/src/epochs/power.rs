@@ -517,7 +517,8 @@ mod tests {
             if twice {
                 loss = Loss::Accepted;
             }
-            let mut hist = Vec::new(); for round in 0..400 {
+            // Four are usual; 21 were seen where few operators, all at the cap, fill few places.
+            for round in 0..64 {
                 let next = match next_set(&set, wanted.clone(), &params, loss) {
                     Ok(next) => next,
                     Err(HeldReason::TooMuchLost) => {
@@ -543,13 +544,10 @@ mod tests {
                 let capable = operators.len() >= 4;
                 let capped = largest(&next, &wanted) <= 300;
                 prop_assert!(!capable || capped || !was_capped || gone > SHARE_TOTAL / 6, "above the cap");
-                hist.push(next.clone()); (set, was_capped, loss) = (next, capped, Loss::Bounded);
+                (set, was_capped, loss) = (next, capped, Loss::Bounded);
             }
             let (reached, asked) = (shares(&set), shares(&set_of(&target).unwrap()));
             let off: u64 = asked.iter().map(|(a, share)| share.abs_diff(held_by(&reached, a))).sum();
-            let asked2 = asked.clone();
-            let n = hist.iter().position(|s| { let r = shares(s); asked2.iter().map(|(a, share)| share.abs_diff(held_by(&r, a))).sum::<u64>() <= SLACK }).unwrap_or(999);
-            if n > 12 { eprintln!("ROUNDS {n}"); }
             prop_assert!(off <= SLACK, "{} off: {:?} for {:?}", off, reached, asked);
         }
     }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use freeway_primitives::{Address, Amount, Digest, Domain, Height, PublicKey};
-use freeway_proofs::draw::{Lottery, Stream};
+use freeway_proofs::draw::{Lottery, Stream, derive};
 use freeway_proofs::work::LaneId;
 
-use super::{BY_HOST, Event, LANES, Lane, Share, State, WAITING, emit, end, open};
+use super::probe::PROBER;
+use super::{BY_HOST, Event, LANES, Lane, PROBES, Share, State, WAITING, emit, end, open};
 use crate::beacon::{self, WINDOW};
 use crate::context::Context;
 use crate::genesis::Text;
@@ -17,6 +18,8 @@ use crate::state::{Fault, Key, Reader};
 use crate::weights;
 
 const HOSTS_OF_LANE: Domain = Domain::new("freeway 1 lane hosts");
+
+const PROBE_VALUE: Domain = Domain::new("freeway 1 value of probes");
 
 /// How many hosts are read at once.
 const PAGE: usize = 256;
@@ -145,6 +148,10 @@ fn draw(
     let hosts: Vec<_> = shares.iter().map(|share| share.host).collect();
     for host in &hosts {
         BY_HOST.set(context.state, &(*host, id), &());
+    }
+    if lane.payer == PROBER {
+        let probes = context.params.lanes.probes;
+        PROBES.set(context.state, &id, &(derive(value, PROBE_VALUE, &[&id.0.to_le_bytes()]), probes));
     }
     (lane.state, lane.shares) = (State::Open, shares);
     WAITING.remove(context.state, &(value_of, id));

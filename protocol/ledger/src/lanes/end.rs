@@ -3,8 +3,9 @@
 use freeway_primitives::{Address, Amount, Height};
 use freeway_proofs::work::LaneId;
 
+use super::probe::PROBER;
 use super::{
-    BY_HOST, BY_PAYER, COUNT, CREDITS, ENDS, Event, LANES, Lane, PAYERS, State, WAITING, emit, open,
+    BY_HOST, BY_PAYER, COUNT, CREDITS, ENDS, Event, LANES, Lane, PAYERS, PROBES, State, WAITING, emit, open,
 };
 use crate::accounts;
 use crate::context::Context;
@@ -77,8 +78,13 @@ pub(super) fn finish(context: &mut Context<'_, '_>, id: LaneId, lane: &Lane) -> 
         }
     }
     let refund = lane.left();
-    context.shift(Vault::Lanes, Vault::Accounts, refund)?;
-    accounts::credit(context, &lane.payer, refund)?;
+    if lane.payer == PROBER {
+        PROBES.remove(context.state, &id);
+        context.shift(Vault::Lanes, Vault::Pool, refund)?;
+    } else {
+        context.shift(Vault::Lanes, Vault::Accounts, refund)?;
+        accounts::credit(context, &lane.payer, refund)?;
+    }
     take(context, &lane.payer, refund, 1)?;
     emit(context, Event::Ended { lane: id, payer: lane.payer, refund });
     Ok(())

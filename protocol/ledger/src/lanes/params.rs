@@ -36,6 +36,10 @@ pub struct Params {
     /// Whether a payer that is a host itself is kept from hosts of its own operator. A private network may do
     /// without, and then everything rests on a single operator.
     pub operator_independence: bool,
+    /// Models that the network asks for something itself in an epoch; 0 for none. See [`super::probe`].
+    pub probe_models: u32,
+    /// How much it asks of each host drawn for one.
+    pub probes: u32,
 }
 
 /// Parts of which a fee consists.
@@ -58,6 +62,8 @@ impl Params {
             verifier_parts: 5,
             training_parts: 20,
             operator_independence: !local,
+            probe_models: if local { 4 } else { 16 },
+            probes: 4,
         }
     }
 
@@ -90,6 +96,9 @@ impl Params {
         ] {
             require((1..=10_000_000).contains(&value), name, value, "between 1 and 10000000")?;
         }
+        let (models, probes) = (self.probe_models, self.probes);
+        require(models <= 64, "lanes.probe_models", models, "at most 64")?;
+        require(probes <= 1_000, "lanes.probes", probes, "at most 1000")?;
         let parts = self
             .executor_parts
             .checked_add(self.verifier_parts)

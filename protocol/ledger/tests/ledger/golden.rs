@@ -290,6 +290,7 @@ fn model_failures() -> Vec<models::Failure> {
     vec![
         InvalidName,
         InvalidSize,
+        InvalidNoise,
         InvalidPrices,
         AlreadyRegistered,
         NameTaken,
@@ -524,6 +525,16 @@ fn a_lane(vectors: &mut Vectors) {
     lane(&market, id, vectors, "closing");
 }
 
+/// A model of the statistical tier, as it is asked for and as it is kept.
+fn a_measured_model(vectors: &mut Vectors) {
+    let (mut chain, root) = (Chain::new(2, 2), Digest([0x45; 32]));
+    let description = measured("a-measured-model");
+    vectors.add("description.statistical", &borsh::to_vec(&description).unwrap());
+    chain.done(&chain.tx(&user(0), register_model(root, description)));
+    let model = models::model(&chain.state, &root).unwrap().unwrap();
+    vectors.add("model.statistical", &borsh::to_vec(&model).unwrap());
+}
+
 /// What hosts were given and what is not released, and an endorsement.
 fn rewards_and_endorsements(vectors: &mut Vectors) {
     let mut params = quick();
@@ -552,6 +563,7 @@ fn golden_vectors_are_what_they_were() {
     a_race(&mut vectors);
     rewards_and_endorsements(&mut vectors);
     a_lane(&mut vectors);
+    a_measured_model(&mut vectors);
     vectors.check();
 }
 

@@ -25,6 +25,7 @@ mod models;
 mod paying;
 mod penalties;
 mod pricing;
+mod probes;
 mod properties;
 mod race_properties;
 mod racing;

@@ -1,11 +1,13 @@
 //! The registry of models, and who serves what.
 
 use freeway_ledger::models::{
-    Event, MAX_NAME_BYTES, MAX_SIZE, MAX_WORK, Tier, model, models, named, serves, serving, uses,
+    Description, Event, MAX_ALLOWANCE, MAX_GAP, MAX_NAME_BYTES, MAX_RATE, MAX_SIZE, MAX_WORK, Tier, model,
+    models, named, serves, serving, uses,
 };
 use freeway_ledger::{Event as AnyEvent, Failure, vaults};
 use freeway_primitives::{Amount, Digest};
 use freeway_proofs::work::Prices;
+use freeway_requests::evidence::Noise;
 
 use crate::kit::*;
 use crate::paying::*;
@@ -81,6 +83,40 @@ fn what_a_model_says_of_itself_is_within_bounds() {
         ..description(&name)
     };
     chain.done(&chain.tx(&user(0), register_model(OTHER, most)));
+}
+
+/// Verifiers judge by what stands here, so nobody can register a noise in which every cheat would be lost.
+#[test]
+fn noise_belongs_to_the_statistical_tier_and_is_bounded() {
+    let mut chain = Chain::new(1, 1);
+    let sound = measured("m");
+    let noise = sound.noise.unwrap();
+    let [some, much, less] = noise.allowance;
+    let over = MAX_ALLOWANCE + 1;
+    for (tier, noise) in [
+        (Tier::Exact, noise),
+        (Tier::Exact, Noise::default()),
+        (Tier::Statistical, Noise { gap: MAX_GAP + 1, ..noise }),
+        (Tier::Statistical, Noise { rate: MAX_RATE + 1, ..noise }),
+        (Tier::Statistical, Noise { allowance: [over, much, less], ..noise }),
+        (Tier::Statistical, Noise { allowance: [some, over, less], ..noise }),
+        (Tier::Statistical, Noise { allowance: [some, much, over], ..noise }),
+        (Tier::Statistical, Noise { gap: u32::MAX, rate: u32::MAX, allowance: [u32::MAX; 3] }),
+    ] {
+        let description = Description { tier, noise: Some(noise), ..sound.clone() };
+        let said = code(&mut chain, &user(0), register_model(OTHER, description));
+        assert_eq!(said, "invalid_noise", "{tier:?} {noise:?}");
+    }
+    assert_eq!(model(&chain.state, &OTHER).unwrap(), None);
+
+    let most = Noise { gap: MAX_GAP, rate: MAX_RATE, allowance: [MAX_ALLOWANCE; 3] };
+    for (at, noise) in [Some(noise), Some(most), None].into_iter().enumerate() {
+        let (root, name) = (Digest([0x50 + at as u8; 32]), format!("m-{at}"));
+        let description = Description { noise, name: text(&name), ..sound.clone() };
+        chain.done(&chain.tx(&user(0), register_model(root, description)));
+        let kept = model(&chain.state, &root).unwrap().unwrap();
+        assert_eq!((kept.noise, kept.noise()), (noise, noise.unwrap_or_default()));
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use freeway_ledger::{Failure, Genesis, Message, Params, Transaction};
 use freeway_primitives::{Address, Amount, Digest, SecretKey};
 use freeway_proofs::sum::{Opening, Tree};
 use freeway_proofs::work::{Entry, LaneId, Prices, Receipt, Usage, VOUCHER, Voucher};
+use freeway_requests::evidence::Noise;
 
 use crate::kit::*;
 
@@ -36,6 +37,12 @@ pub(crate) fn description(name: &str) -> Description {
         prices: PRICES,
         noise: None,
     }
+}
+
+/// A model of the statistical tier, whose noise has been measured.
+pub(crate) fn measured(name: &str) -> Description {
+    let noise = Some(Noise { gap: 40_000, rate: 3_000, allowance: [1_000, 2_000, 3_000] });
+    Description { tier: Tier::Statistical, noise, ..description(name) }
 }
 
 pub(crate) fn register_model(root: Digest, description: Description) -> Message {

@@ -64,6 +64,10 @@ pub struct LaneParamsView {
     pub training_parts: u64,
     /// Whether a payer that is a host itself is kept from hosts of its own operator.
     pub operator_independence: bool,
+    /// Models that the network asks for something itself in an epoch; 0 for none.
+    pub probe_models: u32,
+    /// How much it asks of each host drawn for one.
+    pub probes: u32,
 }
 
 impl From<lanes::Params> for LaneParamsView {
@@ -83,6 +87,8 @@ impl From<lanes::Params> for LaneParamsView {
             verifier_parts,
             training_parts,
             operator_independence,
+            probe_models,
+            probes,
         } = params;
         Self {
             min_escrow,
@@ -98,6 +104,8 @@ impl From<lanes::Params> for LaneParamsView {
             verifier_parts,
             training_parts,
             operator_independence,
+            probe_models,
+            probes,
         }
     }
 }
@@ -118,6 +126,8 @@ impl From<&LaneParamsView> for lanes::Params {
             verifier_parts: view.verifier_parts,
             training_parts: view.training_parts,
             operator_independence: view.operator_independence,
+            probe_models: view.probe_models,
+            probes: view.probes,
         }
     }
 }

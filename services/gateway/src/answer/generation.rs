@@ -38,6 +38,8 @@ pub(crate) struct Task {
     pub(crate) events: EventStream,
     /// Where the engine pays for it: how often that may be left undone.
     pub(crate) pays: Option<Arc<Cancels>>,
+    /// Whether the answer can be computed again.
+    pub(crate) exact: bool,
 }
 
 /// A task under way.
@@ -45,6 +47,7 @@ struct Running {
     request: Arc<TokenRequest>,
     events: Option<EventStream>,
     pays: Option<Arc<Cancels>>,
+    exact: bool,
     /// Choices that the engine has ended.
     finished: usize,
     paid: Option<Paid>,
@@ -75,6 +78,7 @@ impl Generation {
             request: task.request,
             events: Some(task.events),
             pays: task.pays,
+            exact: task.exact,
             finished: 0,
             paid: None,
             held: Vec::new(),
@@ -262,7 +266,7 @@ impl Generation {
         let choices = if self.choices.len() > 1 { choices.collect() } else { Vec::new() };
         Some(Proof {
             model_root: first.request.model.to_string(),
-            tier: "exact",
+            tier: if first.exact { "exact" } else { "statistical" },
             seed: first.request.seed.to_string(),
             cached_tokens: self.totals().1,
             request: digests.first()?.clone(),

@@ -14,13 +14,13 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use super::{Books, BooksError, Id};
 
 /// Bytes of a record: id, sum, end, checksum.
-const RECORD_BYTES: usize = 32 + 16 + 8 + 8;
+pub(super) const RECORD_BYTES: usize = 32 + 16 + 8 + 8;
 /// The file is written anew when it is larger than this, and than twice what it has to say.
 const COMPACT_AT_BYTES: u64 = 1 << 20;
 /// Larger files are not ours.
-const MAX_BYTES: u64 = 1 << 30;
+pub(super) const MAX_BYTES: u64 = 1 << 30;
 /// The file, and the one whose lock says that it is in use.
-const FILE: &str = "spent";
+pub(super) const FILE: &str = "spent";
 const LOCK: &str = "spent.lock";
 
 /// The sum of an id.
@@ -41,7 +41,7 @@ impl Record {
         buffer.extend(sum);
     }
 
-    fn read(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let (content, sum) = bytes.split_at_checked(RECORD_BYTES - 8)?;
         if checksum(content) != *sum {
             return None;

@@ -100,6 +100,10 @@ fn a_restart_forgets_nothing_that_still_counts() {
     let books = Books::open(&data, 49).expect("the same books");
     assert_eq!((books.spent(&lasting.id), books.free(&lasting)), (Amount(35), Amount(65)));
     assert_eq!(books.spent(&ending.id), Amount(5));
+    // Who looks from outside sees the same, while the gateway runs.
+    let seen = Spent::read(&data).expect("they can be read").expect("there are books");
+    assert_eq!([1, 2, 3].map(|id| seen.of(&crate::PassId([id; 32])).0), [35, 5, 0]);
+    assert!(Spent::read(folder.path()).expect("no books are no error").is_none());
     drop(books);
     let file = data.join("spent");
     let whole = std::fs::read(&file).expect("the file");

@@ -1,6 +1,7 @@
 //! What lanes ask of the chain.
 
 use async_trait::async_trait;
+use freeway_engines::Tier;
 use freeway_ledger::lanes::Message;
 use freeway_primitives::{Address, Amount, ChainId, Digest, PublicKey};
 use freeway_proofs::work::{LaneId, Prices};
@@ -42,6 +43,8 @@ pub struct Lane {
     pub key: PublicKey,
     /// The model's root.
     pub model: Digest,
+    /// How its answers can be checked.
+    pub tier: Tier,
     /// What requests cost.
     pub prices: Prices,
     /// All that was put in.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use freeway_engines::{
     Capabilities, Embedding, Engine, EngineError, EventStream, Health, Job, ModelInfo, ScoreJob, Scores,
-    Stats, TextAssets, Verified, VerifyJob,
+    Stats, TextAssets, Tier, Verified, VerifyJob,
 };
 use freeway_primitives::{Amount, ChainId, Digest};
 use freeway_proofs::work::{LaneId, Prices};
@@ -202,13 +202,17 @@ impl Engine for LaneEngine {
         listed.retain(|info| self.lanes.models.contains_key(&info.name));
         for info in &mut listed {
             OWNER.clone_into(&mut info.owned_by);
+            let tier = self.lanes.models.get(&info.name).and_then(|state| state.tier());
+            // While no lane is open, the local engine is who may answer.
+            info.tier = tier.unwrap_or(info.tier);
         }
         Ok(listed)
     }
 
     fn capabilities(&self, model: &str) -> Option<Capabilities> {
-        self.lanes.models.get(model)?;
-        self.lanes.local.capabilities(model)
+        let state = self.lanes.models.get(model)?;
+        let local = self.lanes.local.capabilities(model)?;
+        Some(Capabilities { exact: local.exact && state.tier() != Some(Tier::Statistical), ..local })
     }
 
     async fn text(&self, model: &str) -> Result<TextAssets, EngineError> {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use freeway_api::serving::{Artifact, Done, Ending};
-use freeway_engines::{EngineError, ErrorKind, Event, EventStream, FinishReason, Finished, Paid, Token};
+use freeway_engines::{
+    EngineError, ErrorKind, Event, EventStream, FinishReason, Finished, Paid, Tier, Token,
+};
 use freeway_primitives::{Address, Digest};
 use freeway_proofs::work::LaneId;
 use freeway_requests::TokenRequest;
@@ -109,12 +111,18 @@ impl Flight {
                 return;
             }
             attempt.blame(&self.lanes, &trouble).await;
-            if attempt.output.iter().any(|tokens| !tokens.is_empty()) {
+            let (exact, told) = (attempt.share.tier == Tier::Exact, self.has_told());
+            if exact && attempt.output.iter().any(|tokens| !tokens.is_empty()) {
                 self.broken = Some(attempt.answer());
             }
-            let fatal = matches!(trouble, Trouble::Differs);
             drop(attempt);
-            attempt = match if fatal { Err(trouble.error()) } else { self.attempt().await } {
+            let next = match trouble {
+                Trouble::Differs => Err(trouble.error()),
+                // What others would say is another answer, which is no sign of anything.
+                _ if !exact && told => Err(Trouble::Lost(trouble.to_string()).error()),
+                _ => self.attempt().await,
+            };
+            attempt = match next {
                 Ok(next) => next,
                 Err(error) => {
                     self.lanes.counts.failure();
@@ -124,6 +132,11 @@ impl Flight {
                 }
             };
         }
+    }
+
+    /// Whether the client has any token.
+    fn has_told(&self) -> bool {
+        self.delivered.iter().any(|tokens| !tokens.is_empty())
     }
 
     /// Passes on what one host says, to its end.
@@ -217,6 +230,7 @@ impl Flight {
             model: self.model.name.clone(),
             time_ms: now_ms(),
         };
+        let exact = share.tier == Tier::Exact;
         let writes =
             vec![Write::Share(share.lane, share.host.address, record), Write::Receipt(Box::new(kept))];
         let written = self.lanes.store.write(writes).await;
@@ -228,7 +242,8 @@ impl Flight {
                 choice,
                 reason: reason(ending),
                 completion_tokens: u32::try_from(tokens).unwrap_or(u32::MAX),
-                trace: traces.get(usize::from(choice)).copied(),
+                // On the other tier it is a digest of the host's claims, which nobody can compute.
+                trace: traces.get(usize::from(choice)).copied().filter(|_| exact),
             };
             send(events, Event::Finished(finished)).await?;
         }

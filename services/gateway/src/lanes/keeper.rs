@@ -146,7 +146,7 @@ impl Keeper {
                 None => {
                     let record = self.lanes.store.share(lane.id, host).map_err(of_store)?;
                     let host = self.lanes.hosts.get(host);
-                    let share = Arc::new(Share::new(lane.id, host, *key, lane.prices, record));
+                    let share = Arc::new(Share::new(lane, host, *key, record));
                     self.shares.insert((lane.id, share.host.address), Arc::clone(&share));
                     share
                 }

@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use async_trait::async_trait;
 use freeway_api::{AccountView, Client, ClientError, EventStream, LaneView, OutcomeView, StreamItem};
+use freeway_engines::Tier;
 use freeway_ledger::lanes::Message;
 use freeway_ledger::{Body, Message as Any};
 use freeway_primitives::{Address, ChainId, Digest, Height, SecretKey};
@@ -260,6 +261,14 @@ fn lane(view: LaneView) -> Result<Lane, ChainError> {
             return Err(ChainError::new("unknown_state", message));
         }
     };
+    let tier = match view.tier.as_str() {
+        "exact" => Tier::Exact,
+        "statistical" => Tier::Statistical,
+        other => {
+            let message = format!("a lane of the tier {other:?} is not known here; update the gateway");
+            return Err(ChainError::new("unknown_tier", message));
+        }
+    };
     let shares = view.shares.iter().map(|share| LaneShare {
         host: share.host,
         key: share.key,
@@ -271,6 +280,7 @@ fn lane(view: LaneView) -> Result<Lane, ChainError> {
         id: LaneId(view.id),
         key: view.key,
         model: view.model,
+        tier,
         prices: (&view.prices).into(),
         escrow: view.escrow,
         state,

@@ -5,10 +5,12 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
+use freeway_engines::Tier;
 use freeway_primitives::{Address, Amount, Digest, Domain, PublicKey};
 use freeway_proofs::work::{LaneId, Prices};
 
 use super::account::{Account, Record};
+use super::chain::Lane;
 
 /// Tokens of a prompt that one block of the map below stands for.
 const BLOCK: usize = 64;
@@ -146,12 +148,15 @@ pub(super) struct Share {
     /// Signs acceptances and receipts.
     pub(super) key: PublicKey,
     pub(super) prices: Prices,
+    /// How the model's answers can be checked.
+    pub(super) tier: Tier,
     account: Mutex<Account>,
 }
 
 impl Share {
-    pub(super) fn new(lane: LaneId, host: Arc<Host>, key: PublicKey, prices: Prices, record: Record) -> Self {
-        Self { lane, host, key, prices, account: Mutex::new(Account::new(record)) }
+    pub(super) fn new(lane: &Lane, host: Arc<Host>, key: PublicKey, record: Record) -> Self {
+        let Lane { id, prices, tier, .. } = *lane;
+        Self { lane: id, host, key, prices, tier, account: Mutex::new(Account::new(record)) }
     }
 
     pub(super) fn account(&self) -> MutexGuard<'_, Account> {
@@ -244,11 +249,24 @@ pub(super) fn pick(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lanes::chain::LaneState;
 
     fn share(number: u8, deposit: u128) -> Arc<Share> {
         let host = Arc::new(Host::new(Address([number; 32])));
         host.set_endpoints(vec!["http://host".into()]);
-        let share = Share::new(LaneId(1), host, PublicKey([0; 32]), Prices::default(), Record::default());
+        let lane = Lane {
+            id: LaneId(1),
+            key: PublicKey([0; 32]),
+            model: Digest::ZERO,
+            tier: Tier::Exact,
+            prices: Prices::default(),
+            escrow: Amount::ZERO,
+            state: LaneState::Open,
+            opened: 1,
+            expires: 9,
+            shares: Vec::new(),
+        };
+        let share = Share::new(&lane, host, PublicKey([0; 32]), Record::default());
         share.account().set_deposit(Amount(deposit));
         Arc::new(share)
     }

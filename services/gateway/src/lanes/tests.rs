@@ -3,11 +3,12 @@
 mod cheats;
 mod http;
 mod money;
+mod overhead;
 mod world;
 
 use core::sync::atomic::Ordering;
 
-use freeway_engines::{Engine, Event};
+use freeway_engines::{Engine, Event, Tier};
 use futures::future::join_all;
 use world::*;
 
@@ -84,6 +85,45 @@ async fn the_next_host_goes_on_where_one_died() {
     }
 }
 
+/// Where each host draws its own tokens, nobody can go on with another one's answer.
+#[tokio::test]
+async fn on_the_statistical_tier_the_next_host_is_asked_only_before_the_first_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = FakeChain::new(2).await;
+    *chain.tier.lock().unwrap() = Tier::Statistical;
+    let mut config = config(folder.path(), 2, 100_000, 100_000);
+    config.timeouts.silence = core::time::Duration::from_millis(200);
+    let engine = open(config, &chain).await;
+    assert_eq!(engine.models().await.unwrap()[0].tier, Tier::Statistical);
+    assert!(!engine.capabilities(MODEL).unwrap().exact);
+    // Before any token it is as everywhere.
+    for (number, manner) in [Manner::DiesAfter(0), Manner::Silent, Manner::Refuses("busy")].iter().enumerate()
+    {
+        chain.hosts[0].is(manner.clone());
+        let events = ask(&engine, request(number as u32)).await.unwrap();
+        assert_eq!(told(&events), (tokens(&request(number as u32), 0), Some(FEE)), "{manner:?}");
+        let Some(Event::Finished(finished)) = events.iter().rev().nth(1) else { panic!("{events:?}") };
+        assert_eq!(finished.trace, None, "nobody can compute it again");
+    }
+    // After it the client is told, and neither another host nor any fee is in it.
+    chain.all_are(&Manner::DiesAfter(3));
+    let asked = || chain.hosts.iter().map(|host| host.asked.load(Ordering::SeqCst)).sum::<usize>();
+    let before = asked();
+    let events = ask(&engine, request(9)).await.unwrap();
+    assert_eq!(told(&events), (tokens(&request(9), 0)[..3].to_vec(), None));
+    let Some(Event::Failed(error)) = events.last() else { panic!("{events:?}") };
+    assert_eq!((error.code(), error.status()), ("answer_broke_off", 503));
+    assert!(error.message.contains("ask again"), "{}", error.message);
+    assert_eq!(asked(), before + 1);
+    assert_eq!(engine.lanes().store.evidence().unwrap(), []);
+    // Nothing is lost: payer and hosts agree on what was paid, and the next request is answered.
+    chain.all_are(&Manner::Honest);
+    assert_eq!(told(&ask(&engine, request(10)).await.unwrap()).1, Some(FEE));
+    let total: u128 = chain.hosts.iter().map(|host| host.total()).sum();
+    let shares = engine.lanes().models[MODEL].shares();
+    assert_eq!(shares.iter().map(|share| share.account().spent().0).sum::<u128>(), total);
+}
+
 #[tokio::test]
 async fn a_client_that_leaves_stops_its_host() {
     let folder = tempfile::tempdir().unwrap();
@@ -151,24 +191,4 @@ async fn lanes_are_opened_when_hosts_can_be_drawn() {
     chain.advance(1);
     engine.opened(MODEL).await;
     assert_eq!(told(&ask(&engine, request(1)).await.unwrap()).1, Some(FEE));
-}
-
-/// What receipts and vouchers cost, hosts' part included: prints requests in a second. Run it by name, with
-/// `--ignored --nocapture`.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "it measures"]
-async fn throughput() {
-    const REQUESTS: u32 = 4_000;
-    let folder = tempfile::tempdir().unwrap();
-    let chain = FakeChain::new(4).await;
-    let engine = open(config(folder.path(), 4, 10_000_000, 10_000_000), &chain).await;
-    let began = std::time::Instant::now();
-    let asked = futures::stream::iter((0..REQUESTS).map(|number| ask(&engine, request(number))));
-    let done = futures::StreamExt::buffer_unordered(asked, 32);
-    let paid = futures::StreamExt::fold(done, 0, async |paid, events| {
-        paid + u32::from(told(&events.unwrap()).1 == Some(FEE))
-    });
-    assert_eq!(paid.await, REQUESTS);
-    let rate = f64::from(REQUESTS) / began.elapsed().as_secs_f64();
-    let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{rate:.0} requests a second\n"));
 }

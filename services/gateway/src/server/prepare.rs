@@ -222,10 +222,11 @@ impl Plan<'_> {
     /// Begins to compute.
     pub(super) async fn start(&self, request: TokenRequest) -> Result<Task, ApiError> {
         let request = Arc::new(request);
-        let job = Job { request: Arc::clone(&request), trace: self.target.capabilities.exact, claims: false };
+        let exact = self.target.capabilities.exact;
+        let job = Job { request: Arc::clone(&request), trace: exact, claims: false };
         let route = &self.target.route;
         let events = route.engine.generate(&route.theirs, job).await?;
-        Ok(Task { request, events, pays: self.target.pays.clone() })
+        Ok(Task { request, events, pays: self.target.pays.clone(), exact })
     }
 }
 

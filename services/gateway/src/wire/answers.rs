@@ -31,12 +31,12 @@ impl Usage {
     }
 }
 
-/// What is needed to compute the answer again, bit for bit.
+/// What is needed to compute the answer again, bit for bit; on the statistical tier, what there is to judge it by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Proof {
     /// The root of the model's package.
     pub(crate) model_root: String,
-    /// How far the answer can be checked: `exact`.
+    /// How far the answer can be checked: `exact`, or `statistical` where the network's hosts run what they like.
     pub(crate) tier: &'static str,
     /// The seed of all draws.
     pub(crate) seed: String,
@@ -44,7 +44,8 @@ pub(crate) struct Proof {
     pub(crate) cached_tokens: u64,
     /// The digest of the token request.
     pub(crate) request: String,
-    /// The root of the trace; null if a stop string cut the generation short.
+    /// The root of the trace; null if a stop string cut the generation short, and on the
+    /// statistical tier.
     pub(crate) trace: Option<String>,
     /// The digest of the host's receipt, if a host was paid; `/v1/receipts/{digest}` shows it.
     #[serde(skip_serializing_if = "Option::is_none")]

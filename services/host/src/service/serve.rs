@@ -11,7 +11,7 @@ use super::shared::Shared;
 use super::{Chain, HostError};
 use crate::adversary::Adversary;
 use crate::serving::store::{Signer, WorkError, WorkStore};
-use crate::serving::view::View;
+use crate::serving::view::{Ended, View};
 use crate::serving::{Desk, Limits, Serving};
 
 impl<C: Chain> View for Arc<Shared<C>> {
@@ -22,6 +22,10 @@ impl<C: Chain> View for Arc<Shared<C>> {
 
     fn is_current(&self) -> bool {
         self.chain.is_current()
+    }
+
+    fn ended(&self, end: Ended) {
+        self.count(|stats| stats.work.ended(end));
     }
 }
 

@@ -6,11 +6,12 @@ use core::time::Duration;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use freeway_api::serving::{Artifact, Asking, LeafShown, Question, Samples, Subject};
-use freeway_engines::{ErrorKind, VerifyJob};
+use freeway_engines::{ErrorKind, ScoreJob, VerifyJob};
 use freeway_ledger::Message;
 use freeway_ledger::hosts::HOSTS;
 use freeway_primitives::{Address, Canonical, ChainId, Digest, Height, PublicKey, SecretKey};
 use freeway_proofs::work::LaneId;
+use freeway_requests::MAX_TOP_LOGPROBS;
 use futures::FutureExt;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -76,6 +77,39 @@ impl Working {
         }
     }
 
+    /// Says how likely the tokens of an answer are.
+    async fn score(&self, model: &Digest, artifact: &Artifact) -> Redone {
+        match tokio::time::timeout(MAX_VERIFYING, self.scores(model, artifact)).await {
+            Ok(redone) => redone,
+            Err(_) => Redone::Unable,
+        }
+    }
+
+    async fn scores(&self, model: &Digest, artifact: &Artifact) -> Redone {
+        let Some((engine, name)) = self.serving.scorer(model) else { return Redone::Unable };
+        let is_exact = engine.capabilities(&name).is_some_and(|capabilities| capabilities.exact);
+        let mut all = Vec::new();
+        // One choice after the other: what the host serves goes on beside it.
+        for tokens in &artifact.output {
+            if tokens.is_empty() {
+                all.push(Vec::new());
+                continue;
+            }
+            let (prompt, continuation) = (artifact.request.prompt.clone(), tokens.clone());
+            let job = ScoreJob { prompt, continuation, top: MAX_TOP_LOGPROBS };
+            match engine.score(&name, job).await {
+                Ok(scores) => all.push(scores.tokens),
+                // Servers have bounds of their own.
+                Err(error) if error.kind == ErrorKind::Invalid && is_exact => return Redone::Impossible,
+                Err(error) => {
+                    warn!(%error, "an answer of another host cannot be scored now");
+                    return Redone::Unable;
+                }
+            }
+        }
+        Redone::Scored(all)
+    }
+
     fn asking(&self, host: Address, subject: Subject) -> Vec<u8> {
         let question = Question { chain: self.chain, host, asker: self.host, subject };
         Asking::sign(question, &self.key).encode()
@@ -92,7 +126,7 @@ impl<C: Chain> Shared<C> {
         adversary: Option<Adversary>,
     ) {
         let models = serving.models.iter().map(|(_, root)| *root).collect();
-        let settings = WorkSettings { models, at_once: VERIFICATIONS };
+        let settings = WorkSettings { models, inexact: serving.inexact(), at_once: VERIFICATIONS };
         let Identity { chain, address, key } = me.clone();
         let core = WorkCore::new(me, settings, shelf, adversary);
         let working = Working::new(core, serving.clone(), chain, address, key);
@@ -113,7 +147,7 @@ impl<C: Chain> Shared<C> {
         drop(core);
         self.count(|stats| {
             (stats.work.right, stats.work.wrong) = (standing.right, standing.wrong);
-            stats.work.lost = standing.lost;
+            (stats.work.lost, stats.work.suspected) = (standing.lost, standing.suspected);
         });
         let (mut messages, mut rest) = (Vec::new(), Vec::new());
         for action in actions {
@@ -214,7 +248,14 @@ impl<C: Chain> Worker<C> {
                 tasks.spawn(async move {
                     let Some(working) = shared.working.get() else { return };
                     let redone = guarded(working.redo(&model, &artifact), Redone::Unable).await;
-                    tell(shared, move |core, _, height| core.verified(height, receipt, &redone)).await;
+                    tell_verified(shared, receipt, redone).await;
+                });
+            }
+            WorkAction::Score { receipt, model, artifact } => {
+                tasks.spawn(async move {
+                    let Some(working) = shared.working.get() else { return };
+                    let redone = guarded(working.score(&model, &artifact), Redone::Unable).await;
+                    tell_verified(shared, receipt, redone).await;
                 });
             }
             // Sent in the turn itself.
@@ -248,6 +289,15 @@ async fn tell<C: Chain>(
     }
 }
 
+async fn tell_verified<C: Chain>(shared: Arc<Shared<C>>, receipt: Digest, redone: Redone) {
+    tell(shared, move |core, state, height| {
+        if let Err(problem) = core.verified(state, height, receipt, &redone) {
+            error!(%problem, "what came of a request of another host cannot be kept; it is done once more");
+        }
+    })
+    .await;
+}
+
 async fn samples(
     fetcher: Fetcher,
     working: &Working,
@@ -265,13 +315,13 @@ async fn artifact(
     working: &Working,
     receipt: Digest,
     from: &[Source],
-) -> Result<Artifact, Unreachable> {
+) -> Result<(Address, Artifact), Unreachable> {
     let mut reasons = Vec::new();
     for source in from {
         let body = working.asking(source.host, Subject::Artifact(receipt));
         match fetcher.post::<Artifact>(&source.endpoints, "/v1/work/artifacts", &body).await {
             Ok(artifact) if artifact.receipt.digest() == receipt && artifact.belongs_together() => {
-                return Ok(artifact);
+                return Ok((source.host, artifact));
             }
             Ok(_) => reasons.push(format!("{}: another artifact", source.host)),
             Err(reason) => reasons.push(format!("{}: {reason}", source.host)),

@@ -13,13 +13,15 @@ use std::time::Instant;
 
 use freeway_api::serving::{Ask, MAX_OUTPUT_TOKENS, most};
 use freeway_engines::Engine;
+use freeway_ledger::lanes::probe::PROBER;
 use freeway_ledger::lanes::{Constraints, State};
+use freeway_ledger::models::Tier;
 use freeway_ledger::{Fault, Reader, work};
 use freeway_primitives::{Digest, Domain, Height, Signature};
 use freeway_proofs::work::{ACCEPTANCE, Acceptance, LaneId, VOUCHER};
 
 use super::store::{Body, Record, Signer, WorkStore};
-use super::view::{Exposure, Facts, View};
+use super::view::{Ended, Exposure, Facts, View};
 use super::{Refusal, Serving};
 use crate::adversary::Serve;
 use seat::End;
@@ -85,6 +87,8 @@ pub struct Desk {
     signer: Signer,
     salts: [u8; 32],
     models: BTreeMap<Digest, Model>,
+    /// Those whose answers here nobody could compute again.
+    inexact: Vec<Digest>,
     limits: Limits,
     adversary: Option<Serve>,
     books: Mutex<Books>,
@@ -96,6 +100,15 @@ pub(crate) enum Admitted {
     New(Box<Seat>),
     /// It was done, and its payer did not hear of it.
     Again(Box<(Seatless, Record, Body)>),
+}
+
+/// From whom a request comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// From outside.
+    Payer,
+    /// From this host itself, as the network wants it.
+    Network,
 }
 
 /// What is said first about a request.
@@ -120,13 +133,14 @@ impl Desk {
             let Some((engine, name)) = serving.engine(root) else { continue };
             let engine = match adversary {
                 None => engine,
-                Some(cheat) => cheat.engine(engine, serving.coarse(root)),
+                Some(cheat) => cheat.engine(engine, serving.coarse(root), serving.scorer(root)),
             };
             models.insert(*root, Model { engine, name });
         }
         let salts = signer.key.derive_bytes(SALT_KEY);
         let books = Mutex::default();
-        Self { view, store, signer, salts, models, limits, adversary, books }
+        let inexact = serving.inexact();
+        Self { view, store, signer, salts, models, inexact, limits, adversary, books }
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
@@ -143,6 +157,29 @@ impl Desk {
         self.books().running
     }
 
+    /// Whether it serves as it should.
+    pub(crate) fn is_honest(&self) -> bool {
+        self.adversary.is_none()
+    }
+
+    pub(crate) fn view(&self) -> &dyn View {
+        self.view.as_ref()
+    }
+
+    pub(crate) fn signer(&self) -> &Signer {
+        &self.signer
+    }
+
+    /// The first voucher number of a lane that was not taken.
+    pub(crate) fn next_voucher(&self, lane: LaneId) -> u64 {
+        let books = self.books();
+        let highest = match books.tallies.get(&lane) {
+            Some(tally) => tally.highest().map(|(voucher, _)| voucher),
+            None => self.store.share(lane).map(|share| share.voucher),
+        };
+        highest.map_or(0, |voucher| voucher.sequence.saturating_add(1))
+    }
+
     pub(crate) fn store(&self) -> &Arc<WorkStore> {
         &self.store
     }
@@ -152,14 +189,24 @@ impl Desk {
         self.models.get(root).map(|model| (Arc::clone(&model.engine), model.name.clone()))
     }
 
-    /// Looks at a request and takes it, or says why not. May block on the disk.
+    /// Looks at a request of a payer and takes it, or says why not. May block on the disk.
     pub(crate) fn admit(self: &Arc<Self>, lane: LaneId, ask: Ask) -> Result<Admitted, Refusal> {
+        self.take(lane, ask, Asker::Payer)
+    }
+
+    /// As [`Self::admit`], whoever asks.
+    pub(crate) fn take(self: &Arc<Self>, lane: LaneId, ask: Ask, asker: Asker) -> Result<Admitted, Refusal> {
         self.look_at(lane, &ask)?;
         if !self.view.is_current() {
             return Err(Refusal::busy("the host is catching up with the chain; ask again in a few seconds"));
         }
         let facts = self.facts(lane)?;
         self.check_lane(&facts, &ask)?;
+        // Everybody has the key of those lanes, and what is asked in them follows from the chain.
+        if facts.lane.payer == PROBER && asker == Asker::Payer {
+            let message = "the network itself asks in this lane, and nobody else; open one of your own";
+            return Err(Refusal::new("not_the_payer", message).with_status(403));
+        }
         if facts.lane.key.verify(VOUCHER, &self.signer.chain, &ask.voucher, &ask.signature).is_err() {
             let message = "the voucher is not signed by the lane's key for this network";
             return Err(Refusal::new("bad_signature", message));
@@ -262,7 +309,7 @@ impl Desk {
     }
 
     fn check_lane(&self, facts: &Facts, ask: &Ask) -> Result<(), Refusal> {
-        let Facts { lane, share, forfeited } = facts;
+        let Facts { lane, share, forfeited, model } = facts;
         if lane.state != State::Open {
             let message = format!("the lane is {}; requests need one that is open", lane.state.name());
             return Err(Refusal::new("not_open", message));
@@ -288,6 +335,16 @@ impl Desk {
         if !self.models.contains_key(&lane.model) {
             let message = "this host does not serve the lane's model now; ask another host";
             return Err(Refusal::new("unknown_model", message).with_status(503));
+        }
+        if lane.tier == Tier::Exact && self.inexact.contains(&lane.model) {
+            let message = "this host has a server for the lane's model, whose answers nobody can compute again; ask another";
+            return Err(Refusal::new("unknown_model", message).with_status(503));
+        }
+        // Where answers cannot be computed again the server may not care, and members do.
+        if let (Tier::Statistical, Some(model)) = (lane.tier, model)
+            && let Err(invalid) = ask.request.validate(model.vocabulary)
+        {
+            return Err(Refusal::new("wrong_request", invalid.to_string()));
         }
         if ask.voucher.limit > share.deposit {
             let message = format!(
@@ -360,12 +417,19 @@ impl Desk {
         if let End::Paid { fee, .. } = end {
             books.since = books.since.saturating_add(fee.0);
         }
-        let Some(tally) = books.tallies.get_mut(&lane) else { return };
-        match end {
-            End::Paid { total, .. } => tally.paid(sequence, total),
-            End::Failed => tally.gone(sequence),
-            End::Left => tally.left(sequence, Instant::now(), &self.limits),
+        if let Some(tally) = books.tallies.get_mut(&lane) {
+            match end {
+                End::Paid { total, .. } => tally.paid(sequence, total),
+                End::Failed => tally.gone(sequence),
+                End::Left => tally.left(sequence, Instant::now(), &self.limits),
+            }
         }
+        drop(books);
+        self.view.ended(match end {
+            End::Paid { fee, .. } => Ended::Paid(fee),
+            End::Failed => Ended::Failed,
+            End::Left => Ended::Left,
+        });
     }
 
     /// The interval of work that it is now.

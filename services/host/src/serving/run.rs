@@ -6,14 +6,17 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use freeway_api::serving::{Done, Ending, Frame, MAX_OUTPUT_TOKENS, frame};
-use freeway_engines::{EngineError, Event, EventStream, FinishReason, Job};
+use freeway_engines::{EngineError, ErrorKind, Event, EventStream, FinishReason, Job};
+use freeway_ledger::models::Tier;
 use freeway_primitives::Digest;
 use futures::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::claims::{self, Said};
 use super::desk::{Outcome, Seat, Seatless};
 use super::store::{Body, Record};
+use crate::work::ends;
 
 /// After so much silence the payer is told that the host is alive.
 const ALIVE: Duration = Duration::from_secs(5);
@@ -104,7 +107,9 @@ async fn work(seat: &Seat, sink: &mut Sink) -> Result<Outcome, Stop> {
     let Some((engine, name)) = seat.desk().model(&root) else {
         return Err(Stop::Failed(EngineError::unknown_model("of this lane")));
     };
-    let job = Job { request: Arc::new(seat.ask.request.clone()), trace: true, claims: false };
+    let exact = seat.facts.lane.tier == Tier::Exact;
+    let job = Job { request: Arc::new(seat.ask.request.clone()), trace: exact, claims: !exact };
+    let job = claims::asking(&*engine, &name, job);
     // Models are loaded and grammars compiled when they are first asked for.
     let mut begun = core::pin::pin!(async move { engine.generate(&name, job).await });
     let events = loop {
@@ -123,13 +128,15 @@ async fn work(seat: &Seat, sink: &mut Sink) -> Result<Outcome, Stop> {
 
 /// Tells what happens, and keeps what the receipt is made of.
 async fn follow(seat: &Seat, mut events: EventStream, sink: &mut Sink) -> Result<Outcome, Stop> {
-    let choices = usize::from(seat.ask.request.choices);
+    let request = &seat.ask.request;
+    let choices = usize::from(request.choices);
     let mut output = vec![Vec::new(); choices];
-    let mut ends: Vec<Option<(Ending, Digest)>> = vec![None; choices];
+    let mut ends: Vec<Option<(Ending, Option<Digest>)>> = vec![None; choices];
+    let mut said = (seat.facts.lane.tier == Tier::Statistical).then(|| Said::new(choices));
     let (mut cached, mut tokens) = (0, 0usize);
     let broken = || {
         let message = "the engine gave what it must not; the host's log says more";
-        Stop::Failed(EngineError::new(freeway_engines::ErrorKind::Internal, message))
+        Stop::Failed(EngineError::new(ErrorKind::Internal, message))
     };
     while ends.iter().any(Option::is_none) {
         let closed = sink.payer.clone();
@@ -157,7 +164,12 @@ async fn follow(seat: &Seat, mut events: EventStream, sink: &mut Sink) -> Result
                         return Err(broken());
                     }
                     choice.push(token.id);
-                    sink.add(&Frame::Token { choice: token.choice, id: token.id, scored: token.scored });
+                    if let Some(said) = &mut said {
+                        let stops = request.stop.contains(&token.id);
+                        said.add(token.choice, token.scored.as_ref(), stops).ok_or_else(broken)?;
+                    }
+                    let scored = claims::shown(token.scored, request.top_logprobs);
+                    sink.add(&Frame::Token { choice: token.choice, id: token.id, scored });
                 }
                 Event::Finished(finished) => {
                     let ending = match finished.reason {
@@ -165,8 +177,11 @@ async fn follow(seat: &Seat, mut events: EventStream, sink: &mut Sink) -> Result
                         FinishReason::Grammar => Ending::Grammar,
                         FinishReason::Length => Ending::Length,
                     };
-                    let trace = finished.trace.ok_or_else(broken)?;
-                    *ends.get_mut(usize::from(finished.choice)).ok_or_else(broken)? = Some((ending, trace));
+                    if finished.trace.is_none() && said.is_none() {
+                        return Err(broken());
+                    }
+                    let end = (ending, finished.trace);
+                    *ends.get_mut(usize::from(finished.choice)).ok_or_else(broken)? = Some(end);
                     let (choice, completion_tokens) = (finished.choice, finished.completion_tokens);
                     sink.add(&Frame::Finished { choice, ending, completion_tokens });
                 }
@@ -179,8 +194,26 @@ async fn follow(seat: &Seat, mut events: EventStream, sink: &mut Sink) -> Result
         }
         sink.flush().await?;
     }
-    let (endings, traces) = ends.into_iter().flatten().unzip();
-    Ok(Outcome { output, endings, traces, cached })
+    let (endings, traces): (_, Vec<Option<Digest>>) = ends.into_iter().flatten().unzip();
+    let traces = match &said {
+        Some(said) => said.traces(),
+        None => traces.into_iter().flatten().collect(),
+    };
+    if said.is_some() && !is_whole(seat, &output) {
+        tracing::warn!(
+            "a server ends answers before their end; does it have the context that its model has on chain?"
+        );
+        let message = "the host's server ended an answer before its end; nothing is owed; ask another host";
+        return Err(Stop::Failed(EngineError::new(ErrorKind::BadUpstream, message)));
+    }
+    Ok(Outcome { output, endings, traces, claims: said.map(Said::into_logprobs), cached })
+}
+
+/// Whether each choice ends where it may. Members would call anything else wrong: a server whose context is smaller than
+/// the model's is no reason to lose a reputation.
+fn is_whole(seat: &Seat, output: &[Vec<u32>]) -> bool {
+    let Some(model) = seat.facts.model.as_ref().filter(|_| seat.desk().is_honest()) else { return true };
+    output.iter().all(|tokens| ends(&seat.ask.request, tokens, model.context))
 }
 
 /// Makes the receipt, keeps it, and only then shows it.
@@ -195,7 +228,7 @@ async fn settle(seat: Seat, outcome: Outcome, mut sink: Sink) {
         seat.failed();
         let message =
             "the lane was closed too long ago for this to be checked; nothing is owed; open another";
-        refuse(sink, &EngineError::new(freeway_engines::ErrorKind::Unavailable, message)).await;
+        refuse(sink, &EngineError::new(ErrorKind::Unavailable, message)).await;
         return;
     };
     match kept.await {
@@ -210,7 +243,7 @@ async fn settle(seat: Seat, outcome: Outcome, mut sink: Sink) {
             seat.desk().drain();
             seat.failed();
             let message = "the host cannot keep what it served; nothing is owed; ask another host";
-            refuse(sink, &EngineError::new(freeway_engines::ErrorKind::Internal, message)).await;
+            refuse(sink, &EngineError::new(ErrorKind::Internal, message)).await;
         }
     }
 }

@@ -24,18 +24,24 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, mpsc};
 use std::thread::JoinHandle;
 
-use freeway_api::serving::{Artifact, Ending};
+use freeway_api::serving::{Artifact, Claims, Ending};
 use freeway_ledger::lanes::Constraints;
 use freeway_primitives::{Address, Amount, Canonical, ChainId, Digest, SecretKey, Signature};
 use freeway_proofs::work::{Entry, LaneId, Usage, Voucher};
 use freeway_requests::TokenRequest;
+use freeway_requests::evidence::Evidence;
 use freeway_store::{Database, Medium, Opening, Session, StoreError};
 use tokio::sync::oneshot;
 
 use known::Known;
-use tables::{BODIES, DIGESTS, FACTS, FLOOR, FOREIGN, Key, RECORDS, RUNS, Run, SHARES, VOUCHERS, row};
+use tables::{
+    Against, BODIES, DIGESTS, EVIDENCE, FACTS, FLOOR, FOREIGN, Key, RECORDS, RUNS, Run, SHARES, VOUCHERS,
+    WEIGHED, row,
+};
 pub use tables::{Body, Record, ShareRecord};
 use writer::{Command, Writer};
+
+use crate::work::Weighed;
 
 /// The file's name.
 const FILE: &str = "work.redb";
@@ -96,6 +102,8 @@ pub struct Finished {
     pub salt: [u8; 32],
     /// The trace roots of the choices.
     pub traces: Vec<Digest>,
+    /// On the statistical tier what the host says of the tokens' likelihoods; the traces are of that.
+    pub claims: Option<Vec<Vec<i32>>>,
     /// The interval that it is now.
     pub interval: u64,
 }
@@ -139,6 +147,8 @@ impl WorkStore {
             txn.open_table(DIGESTS)?;
             txn.open_table(VOUCHERS)?;
             txn.open_table(FOREIGN)?;
+            txn.open_table(WEIGHED)?;
+            txn.open_table(EVIDENCE)?;
             Ok(())
         })?;
         let database = Arc::new(database);
@@ -312,9 +322,10 @@ impl WorkStore {
     pub fn artifact(&self, receipt: &Digest) -> Result<Option<Artifact>, WorkError> {
         let Some(key) = self.place_of(receipt)? else { return self.foreign(receipt) };
         let (Some(record), Some(body)) = (self.record_at(key)?, self.body(key)?) else { return Ok(None) };
-        let Record { receipt, signature, voucher, voucher_signature, .. } = record;
-        let Body { request, output, .. } = body;
-        Ok(Some(Artifact { receipt, signature, voucher, voucher_signature, request, output, claims: None }))
+        let Record { receipt, signature, voucher, voucher_signature, salt, .. } = record;
+        let Body { request, output, claims, .. } = body;
+        let claims = claims.map(|logprobs| Claims { salt, logprobs });
+        Ok(Some(Artifact { receipt, signature, voucher, voucher_signature, request, output, claims }))
     }
 
     fn foreign(&self, receipt: &Digest) -> Result<Option<Artifact>, WorkError> {
@@ -340,6 +351,39 @@ impl WorkStore {
         }
         let body = artifact.encode();
         self.ask(|tell| Command::Keep { interval, digest, body, tell })
+    }
+
+    /// What speaks against another host in a model.
+    ///
+    /// # Errors
+    /// [`WorkError`] if the file cannot be read.
+    pub fn evidence(&self, host: &Address, model: &Digest) -> Result<Evidence, WorkError> {
+        Ok(self.database.read(|txn| {
+            let Some(found) = txn.open_table(EVIDENCE)?.get((&host.0, &model.0))? else {
+                return Ok(Evidence::default());
+            };
+            let against: Against = row("evidence", found.value())?;
+            Ok(against.evidence)
+        })?)
+    }
+
+    /// Whether another host's receipt was weighed, and if so whether its host was suspected.
+    ///
+    /// # Errors
+    /// [`WorkError`] if the file cannot be read.
+    pub fn weighed(&self, interval: u64, receipt: &Digest) -> Result<Option<bool>, WorkError> {
+        Ok(self.database.read(|txn| {
+            let found = txn.open_table(WEIGHED)?.get((interval, &receipt.0))?;
+            Ok(found.map(|found| found.value()))
+        })?)
+    }
+
+    /// Keeps what was found of another host's receipt, unless it was weighed before.
+    ///
+    /// # Errors
+    /// [`WorkError`] if it cannot be kept.
+    pub fn weigh(&self, weighed: &Weighed) -> Result<(), WorkError> {
+        self.ask(|tell| Command::Weigh(Box::new(*weighed), tell))
     }
 
     /// Removes prompts and outputs of intervals before `bodies`, and all that is known of intervals before `all`; only

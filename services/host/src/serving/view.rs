@@ -1,6 +1,7 @@
 //! What serving needs of the chain.
 
 use freeway_ledger::lanes::{self, Lane, Share};
+use freeway_ledger::models::{self, Model};
 use freeway_ledger::work::{self, COMMITS};
 use freeway_ledger::{Fault, Params, Reader};
 use freeway_primitives::{Address, Amount, Height};
@@ -13,6 +14,22 @@ pub trait View: Send + Sync + 'static {
 
     /// Whether that is about now, and not on the way there.
     fn is_current(&self) -> bool;
+
+    /// A request has ended.
+    fn ended(&self, end: Ended) {
+        let _ = end;
+    }
+}
+
+/// How a paid request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// With a receipt over this fee.
+    Paid(Amount),
+    /// The host could not do it.
+    Failed,
+    /// The payer left.
+    Left,
 }
 
 /// A lane with this host's share of it.
@@ -24,6 +41,8 @@ pub struct Facts {
     pub share: Option<Share>,
     /// Whether the share pays nothing any more.
     pub forfeited: bool,
+    /// The lane's model, which stays as long as there are lanes for it.
+    pub model: Option<Model>,
 }
 
 impl Facts {
@@ -36,7 +55,8 @@ impl Facts {
         let share = lane.share(host).cloned();
         let lost = share.as_ref().map(|share| lanes::forfeited(state, share)).transpose()?;
         let forfeited = lost.unwrap_or_default();
-        Ok(Some(Self { lane, share, forfeited }))
+        let model = models::model(state, &lane.model)?;
+        Ok(Some(Self { lane, share, forfeited, model }))
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use freeway_api::serving::Artifact;
 use freeway_ledger::{Fault, Message, Text};
 use freeway_primitives::{Address, Digest};
+use freeway_requests::Scored;
 
 use super::shelf::ShelfError;
 
@@ -48,6 +49,16 @@ pub enum WorkAction {
         /// What was asked and answered.
         artifact: Arc<Artifact>,
     },
+    /// Say how likely each token of an answer is, with as many of the most likely ones as can be told, where no bit can
+    /// be computed again; the answer goes to [`WorkCore::verified`](super::WorkCore::verified).
+    Score {
+        /// The receipt's digest.
+        receipt: Digest,
+        /// The model's root.
+        model: Digest,
+        /// What was asked and answered.
+        artifact: Arc<Artifact>,
+    },
 }
 
 /// What came of doing a request again.
@@ -60,6 +71,8 @@ pub enum Redone {
         /// The trace roots of the choices, if it is the same.
         traces: Vec<Digest>,
     },
+    /// Its tokens could be scored: for each choice, one for each token.
+    Scored(Vec<Vec<Scored>>),
     /// The request is none that this model can be asked: no honest host answers it.
     Impossible,
     /// Not now. It will be asked for again.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use freeway_ledger::models::Tier;
 use freeway_primitives::{Address, Digest, Height};
 use freeway_proofs::work::traces;
 
@@ -56,6 +57,8 @@ struct Job {
     next_try: Height,
     /// The last height at which it is of use.
     until: Height,
+    /// How its model can be checked.
+    tier: Tier,
     /// Whether its answer had to keep to a grammar.
     has_grammar: bool,
 }
@@ -73,6 +76,8 @@ pub(super) enum Next {
     Get(Digest, Vec<Address>),
     /// Do it again.
     Verify(Digest, Digest),
+    /// Score it.
+    Score(Digest, Digest),
 }
 
 impl Desk {
@@ -96,7 +101,8 @@ impl Desk {
         }
         if self.jobs.len() < MAX_JOBS {
             let (from, next_try) = (from.to_vec(), Height::GENESIS);
-            let job = Job { from, state: State::Wanted, tries: 0, next_try, until, has_grammar: false };
+            let (state, tier) = (State::Wanted, Tier::Exact);
+            let job = Job { from, state, tries: 0, next_try, until, tier, has_grammar: false };
             self.jobs.insert(receipt, job);
         }
         None
@@ -145,7 +151,10 @@ impl Desk {
                 State::Held { model } if verifications > 0 => {
                     verifications -= 1;
                     job.state = State::Verifying { model };
-                    all.push(Next::Verify(receipt, model));
+                    all.push(match job.tier {
+                        Tier::Exact => Next::Verify(receipt, model),
+                        Tier::Statistical => Next::Score(receipt, model),
+                    });
                 }
                 _ => {}
             }
@@ -157,7 +166,9 @@ impl Desk {
     pub(super) fn put_back(&mut self, next: &Next) {
         let (receipt, state) = match next {
             Next::Get(receipt, _) => (receipt, State::Wanted),
-            Next::Verify(receipt, model) => (receipt, State::Held { model: *model }),
+            Next::Verify(receipt, model) | Next::Score(receipt, model) => {
+                (receipt, State::Held { model: *model })
+            }
         };
         if let Some(job) = self.jobs.get_mut(receipt) {
             job.state = state;
@@ -165,10 +176,10 @@ impl Desk {
     }
 
     /// Its artifact is on the shelf, of this model.
-    pub(super) fn held(&mut self, receipt: &Digest, model: Digest, has_grammar: bool) {
+    pub(super) fn held(&mut self, receipt: &Digest, model: Digest, tier: Tier, has_grammar: bool) {
         self.set(receipt, State::Held { model });
         if let Some(job) = self.jobs.get_mut(receipt) {
-            job.has_grammar = has_grammar;
+            (job.tier, job.has_grammar) = (tier, has_grammar);
         }
     }
 
@@ -190,11 +201,13 @@ impl Desk {
                 self.set(receipt, State::Known(Outcome::Right(traces(roots))));
             }
             Redone::Done { differs: true, .. } | Redone::Impossible => {
-                let has_grammar = self.jobs.get(receipt).is_some_and(|job| job.has_grammar);
-                let outcome = if has_grammar { Outcome::Doubtful } else { Outcome::Wrong };
+                let is_doubtful = |job: &Job| job.has_grammar && job.tier == Tier::Exact;
+                let is_doubtful = self.jobs.get(receipt).is_some_and(is_doubtful);
+                let outcome = if is_doubtful { Outcome::Doubtful } else { Outcome::Wrong };
                 self.set(receipt, State::Known(outcome));
             }
-            Redone::Unable => self.again(receipt, State::Held { model }, next_try),
+            // What was scored is known once it is weighed; until then it is to be scored again.
+            Redone::Scored(_) | Redone::Unable => self.again(receipt, State::Held { model }, next_try),
         }
     }
 
@@ -242,8 +255,8 @@ mod tests {
         let next = desk.next(Height(1), 1);
         assert_eq!(next, [Next::Get(B, vec![HOST]), Next::Get(A, vec![HOST])]);
         assert_eq!(desk.next(Height(1), 1), []);
-        desk.held(&A, MODEL, false);
-        desk.held(&B, MODEL, false);
+        desk.held(&A, MODEL, Tier::Exact, false);
+        desk.held(&B, MODEL, Tier::Exact, false);
         assert_eq!(desk.next(Height(1), 1), [Next::Verify(B, MODEL)]);
         let right = Redone::Done { differs: false, traces: vec![A] };
         desk.verified(&B, &right, Height(2));
@@ -261,7 +274,7 @@ mod tests {
         for (receipt, has_grammar, outcome) in [(A, true, Outcome::Doubtful), (B, false, Outcome::Wrong)] {
             desk.want(receipt, &[HOST], Height(9));
             desk.next(Height(1), 2);
-            desk.held(&receipt, MODEL, has_grammar);
+            desk.held(&receipt, MODEL, Tier::Exact, has_grammar);
             desk.next(Height(1), 2);
             desk.verified(&receipt, &Redone::Done { differs: true, traces: Vec::new() }, Height(2));
             assert_eq!(desk.outcome(&receipt), Some(outcome));

@@ -3,12 +3,14 @@
 //! Members and jurors ask the same questions in the same way, so that all honest ones come to the same end.
 
 use freeway_api::serving::Artifact;
-use freeway_ledger::lanes::{LANES, Lane};
+use freeway_ledger::lanes::{LANES, Lane, probe};
+use freeway_ledger::models::{self, Model, Tier};
 use freeway_ledger::verification::Leaf;
 use freeway_ledger::work::{Branch, Commitment, Sample};
 use freeway_ledger::{Fault, Reader};
 use freeway_primitives::{Address, ChainId, Digest};
 use freeway_proofs::work::{RECEIPT, Receipt, VOUCHER};
+use freeway_requests::TokenRequest;
 
 /// Whether a leaf is the one that a sample hits, with its receipt.
 pub(super) fn is_shown(commitment: &Commitment, sample: &Sample, leaf: &Leaf, receipt: &Receipt) -> bool {
@@ -70,15 +72,18 @@ pub(super) enum Shown {
     Plausible {
         /// The model's root.
         model: Digest,
+        /// How it can be checked.
+        tier: Tier,
     },
 }
 
-/// Looks at an artifact that is said to belong to a receipt.
+/// Looks at an artifact that is said to belong to a receipt: from a host that was asked, or from the own shelf.
 pub(super) fn artifact(
     state: &dyn Reader,
     chain: &ChainId,
     digest: &Digest,
     artifact: &Artifact,
+    from: Option<Address>,
 ) -> Result<Shown, Fault> {
     let Artifact { receipt, signature, voucher, voucher_signature, .. } = artifact;
     if receipt.digest() != *digest || !artifact.belongs_together() {
@@ -91,8 +96,58 @@ pub(super) fn artifact(
     if !signed {
         return Ok(Shown::Nothing);
     }
-    let model = lane.model;
-    Ok(if is_honest(&lane, artifact) { Shown::Plausible { model } } else { Shown::Wrong })
+    let (model, tier) = (lane.model, lane.tier);
+    let plausible = Shown::Plausible { model, tier };
+    if !is_honest(&lane, artifact) || !is_asked(state, &lane, artifact)? {
+        return Ok(Shown::Wrong);
+    }
+    match tier {
+        // Claims have no meaning there. They belong to the trace that the host signed, so what is computed shows that it
+        // is no trace of the work: to take them for nothing would let a host off that has to answer for it.
+        Tier::Exact => Ok(plausible),
+        // Nobody signs for it that claims are there: another than the host may have taken them away.
+        Tier::Statistical if artifact.claims.is_none() => {
+            let is_host = from.is_none_or(|from| from == receipt.host);
+            Ok(if is_host { Shown::Wrong } else { Shown::Nothing })
+        }
+        Tier::Statistical => {
+            let known = models::model(state, &model)?;
+            Ok(if known.is_none_or(|known| is_whole(&known, artifact)) { plausible } else { Shown::Wrong })
+        }
+    }
+}
+
+/// Whether a model can be asked this, and each choice fits its context and ends where it may: what cannot be computed again must be looked at
+/// for that.
+fn is_whole(model: &Model, artifact: &Artifact) -> bool {
+    let Artifact { request, output, .. } = artifact;
+    let ends = |tokens: &Vec<u32>| ends(request, tokens, model.context);
+    let most = (model.context as usize).saturating_add(1).saturating_sub(request.prompt.len());
+    let is_known = |token: &u32| *token < model.vocabulary;
+    request.validate(model.vocabulary).is_ok()
+        && output.iter().all(|tokens| tokens.len() <= most && ends(tokens))
+        && output.iter().flatten().all(is_known)
+}
+
+/// Whether a choice ends where it may: with a stop token or at the limit, of the request or of the context. What ends a
+/// grammar cannot be seen from here.
+pub(crate) fn ends(request: &TokenRequest, tokens: &[u32], context: u32) -> bool {
+    let Some((last, before)) = tokens.split_last() else { return request.grammar.is_some() };
+    let most = request.max_tokens as usize;
+    // The last token of a context may stand in it or behind it.
+    let is_full = || request.prompt.len().saturating_add(tokens.len()).saturating_add(1) >= context as usize;
+    let is_ended =
+        request.stop.contains(last) || tokens.len() == most || request.grammar.is_some() || is_full();
+    is_ended && tokens.len() <= most && !before.iter().any(|token| request.stop.contains(token))
+}
+
+/// Whether the network asked for it, in a lane of its own: everybody can sign vouchers there.
+fn is_asked(state: &dyn Reader, lane: &Lane, artifact: &Artifact) -> Result<bool, Fault> {
+    let Receipt { lane: id, sequence, host, .. } = &artifact.receipt;
+    Ok(probe::probes(state, *id, lane)?.is_none_or(|probes| {
+        let asked = || probe::request(&probes.value, &lane.model, probes.vocabulary, host, *sequence);
+        *sequence < probes.most && artifact.request == asked()
+    }))
 }
 
 /// Whether usage and fee are what request, answer and prices make them. What the voucher allows is for the settlement to

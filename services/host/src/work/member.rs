@@ -81,6 +81,17 @@ impl Check {
             };
             let (interval, host) = (self.interval, self.host);
             let convicts = examine::convicts(state, interval, &host, branch, &leaf, &receipt)?;
+            if branch.tier == Tier::Statistical {
+                // Collateral is not at stake there: it is said to be wrong, and nothing is proven.
+                let mut contradicts = false;
+                for other in self.shown.values_mut() {
+                    let is_other = examine::contradict(&other.leaf, &leaf);
+                    other.convicts |= is_other;
+                    contradicts |= is_other;
+                }
+                self.shown.insert(number, Shown { leaf, receipt, convicts: convicts || contradicts });
+                continue;
+            }
             if convicts {
                 let (leaf, receipt) = (leaf.clone(), Some(receipt));
                 self.proof = Some(Proof::Leaf { interval, host, leaf, receipt });

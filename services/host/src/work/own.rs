@@ -1,7 +1,7 @@
 //! Duties for what this host served itself: declare its models, commit, reveal, answer demands and reports.
 
 use freeway_ledger::hosts::{HOSTS, Status};
-use freeway_ledger::models::{self, MODELS, SERVES};
+use freeway_ledger::models::{self, MODELS, SERVES, Tier};
 use freeway_ledger::verification::{
     self, Answer, Inclusion, Message as Verify, Reveal, demands_on, reports_on, reveal_due,
 };
@@ -18,8 +18,8 @@ use super::{Moment, Todo, WorkCore, WorkError};
 const MAX_ANSWERS: usize = 32;
 
 impl WorkCore {
-    /// Says on chain which models this host serves, as far as they are registered.
-    pub(super) fn declare(&self, now: &Moment<'_>, todo: &mut Todo) -> Result<(), Fault> {
+    /// Says on chain which models this host serves, as far as they are registered, and it can answer for them.
+    pub(super) fn declare(&mut self, now: &Moment<'_>, todo: &mut Todo) -> Result<(), Fault> {
         let host = HOSTS.get(now.state, &self.me.address)?;
         if !host.is_some_and(|host| host.status == Status::Active) {
             return Ok(());
@@ -27,7 +27,18 @@ impl WorkCore {
         let most = usize::try_from(now.params.models.max_served).unwrap_or(usize::MAX);
         let mut wanted = Vec::new();
         for root in &self.settings.models {
-            if wanted.len() < most && !wanted.contains(root) && MODELS.contains(now.state, root)? {
+            let Some(model) = MODELS.get(now.state, root)? else { continue };
+            if model.tier == Tier::Exact && self.settings.inexact.contains(root) {
+                if self.unfit.insert(*root) {
+                    warn!(
+                        model = model.name.as_str(),
+                        "it is registered as exact, and its server's answers cannot be computed again; this host does \
+                         not offer it: serve it from its package, or have it registered as statistical under another root"
+                    );
+                }
+                continue;
+            }
+            if wanted.len() < most && !wanted.contains(root) {
                 wanted.push(*root);
             }
         }

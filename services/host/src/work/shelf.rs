@@ -5,8 +5,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use freeway_api::serving::Artifact;
 use freeway_ledger::lanes::Constraints;
-use freeway_primitives::{Digest, Signature};
+use freeway_primitives::{Address, Digest, Signature};
 use freeway_proofs::work::{Entry, LaneId, Receipt, Voucher};
+use freeway_requests::evidence::Evidence;
 
 /// What a shelf cannot do: its disk failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +34,26 @@ pub struct Kept {
     pub salt: [u8; 32],
     /// The trace roots of its choices.
     pub traces: Vec<Digest>,
+}
+
+/// The hosts and models of which evidence is kept; of more, what was looked at longest ago goes.
+pub(crate) const MAX_EVIDENCE: usize = 4_096;
+
+/// What was found of a receipt of another host where no bit can be computed again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Weighed {
+    /// The host.
+    pub host: Address,
+    /// The model's root.
+    pub model: Digest,
+    /// The receipt's interval.
+    pub interval: u64,
+    /// The receipt's digest.
+    pub receipt: Digest,
+    /// What speaks against the host in this model, this receipt taken into account.
+    pub evidence: Evidence,
+    /// Whether that was enough to suspect it.
+    pub is_suspected: bool,
 }
 
 /// What a host has served, and foreign artifacts that it fetched. Everything is durable when a call returns.
@@ -104,6 +125,25 @@ pub trait Shelf: Send + Sync {
     /// # Errors
     /// [`ShelfError`]
     fn forget(&self, over: Vec<LaneId>) -> Result<(), ShelfError>;
+
+    /// What speaks against a host in a model; nothing, if it was never looked at.
+    ///
+    /// # Errors
+    /// [`ShelfError`]
+    fn evidence(&self, host: &Address, model: &Digest) -> Result<Evidence, ShelfError>;
+
+    /// Whether a receipt of this interval was weighed, and if so whether its host was suspected.
+    ///
+    /// # Errors
+    /// [`ShelfError`]
+    fn weighed(&self, interval: u64, receipt: &Digest) -> Result<Option<bool>, ShelfError>;
+
+    /// Keeps what was found of a receipt: that it was weighed, and the evidence, both or neither. A receipt that was
+    /// weighed changes nothing.
+    ///
+    /// # Errors
+    /// [`ShelfError`]
+    fn weigh(&self, weighed: &Weighed) -> Result<(), ShelfError>;
 }
 
 /// A shelf in memory, for tests and the simulation.
@@ -118,6 +158,9 @@ struct Contents {
     artifacts: BTreeMap<Digest, Artifact>,
     vouchers: BTreeMap<LaneId, (Voucher, Signature)>,
     classes: BTreeMap<LaneId, (Digest, Constraints)>,
+    /// By host and model, with the latest interval that was looked at.
+    evidence: BTreeMap<(Address, Digest), (u64, Evidence)>,
+    weighed: BTreeMap<(u64, Digest), bool>,
     /// Whether the next artifact cannot be read.
     fails: bool,
 }
@@ -205,6 +248,7 @@ impl Shelf for MemoryShelf {
         contents.sealed.retain(|interval| *interval >= all);
         contents.kept.retain(|_, kept| kept.receipt.interval >= all);
         contents.artifacts.retain(|_, artifact| artifact.receipt.interval >= bodies);
+        contents.weighed.retain(|(interval, _), _| *interval >= bodies);
         Ok(())
     }
 
@@ -215,6 +259,31 @@ impl Shelf for MemoryShelf {
     fn forget(&self, over: Vec<LaneId>) -> Result<(), ShelfError> {
         let mut contents = self.contents();
         contents.vouchers.retain(|lane, _| !over.contains(lane));
+        Ok(())
+    }
+
+    fn evidence(&self, host: &Address, model: &Digest) -> Result<Evidence, ShelfError> {
+        let contents = self.contents();
+        Ok(contents.evidence.get(&(*host, *model)).map(|(_, evidence)| *evidence).unwrap_or_default())
+    }
+
+    fn weighed(&self, interval: u64, receipt: &Digest) -> Result<Option<bool>, ShelfError> {
+        Ok(self.contents().weighed.get(&(interval, *receipt)).copied())
+    }
+
+    fn weigh(&self, weighed: &Weighed) -> Result<(), ShelfError> {
+        let mut contents = self.contents();
+        let Weighed { host, model, interval, receipt, evidence, is_suspected } = *weighed;
+        if contents.weighed.contains_key(&(interval, receipt)) {
+            return Ok(());
+        }
+        contents.weighed.insert((interval, receipt), is_suspected);
+        contents.evidence.insert((host, model), (interval, evidence));
+        if contents.evidence.len() > MAX_EVIDENCE {
+            let oldest = contents.evidence.iter().min_by_key(|(_, (interval, _))| *interval);
+            let oldest = oldest.map(|(place, _)| *place);
+            oldest.and_then(|oldest| contents.evidence.remove(&oldest));
+        }
         Ok(())
     }
 }

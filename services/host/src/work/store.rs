@@ -2,10 +2,11 @@
 
 use freeway_api::serving::Artifact;
 use freeway_ledger::lanes::Constraints;
-use freeway_primitives::{Digest, Signature};
+use freeway_primitives::{Address, Digest, Signature};
 use freeway_proofs::work::{Entry, LaneId, Voucher};
+use freeway_requests::evidence::Evidence;
 
-use super::shelf::{Interval, Kept, Shelf, ShelfError};
+use super::shelf::{Interval, Kept, Shelf, ShelfError, Weighed};
 use crate::serving::store::{WorkError, WorkStore};
 
 fn failed(error: WorkError) -> ShelfError {
@@ -62,5 +63,17 @@ impl Shelf for WorkStore {
 
     fn lanes(&self) -> Result<Vec<LaneId>, ShelfError> {
         Ok(self.shares().into_iter().map(|(lane, _)| lane).collect())
+    }
+
+    fn evidence(&self, host: &Address, model: &Digest) -> Result<Evidence, ShelfError> {
+        WorkStore::evidence(self, host, model).map_err(failed)
+    }
+
+    fn weighed(&self, interval: u64, receipt: &Digest) -> Result<Option<bool>, ShelfError> {
+        WorkStore::weighed(self, interval, receipt).map_err(failed)
+    }
+
+    fn weigh(&self, weighed: &Weighed) -> Result<(), ShelfError> {
+        WorkStore::weigh(self, weighed).map_err(failed)
     }
 }

@@ -22,7 +22,7 @@ use freeway_requests::{ModelRoot, TokenRequest};
 use futures::StreamExt;
 
 use crate::world::{World, address, payer, vote_key};
-use crate::{Process, run_to};
+use crate::{PROCESSOR, Process, run_to};
 
 const MODEL: Digest = Digest([0x44; 32]);
 const HOSTS_AT_WORK: u8 = 5;
@@ -101,7 +101,7 @@ fn serving() -> Serving {
 }
 
 /// One long epoch: the race is another test's.
-fn params() -> Params {
+pub(crate) fn params() -> Params {
     let mut params = Preset::Local.params();
     params.epochs.epoch_blocks = 2_000;
     params.hosts.unbonding_blocks = 2_500;
@@ -113,16 +113,16 @@ async fn start(world: &Arc<World>, i: u8, folder: &Path) -> Process {
     Process::start_as(world, i, folder, Some(serving()), adversary).await
 }
 
-fn pays(world: &World, message: Message) {
+pub(crate) fn pays(world: &World, message: Message) {
     world.submit(&payer(), Address::of(&payer().public()), message);
 }
 
-fn lane_of(world: &World, id: LaneId) -> Lane {
+pub(crate) fn lane_of(world: &World, id: LaneId) -> Lane {
     LANES.get(&world.state().0, &id).unwrap().unwrap()
 }
 
 /// Asks a host of a lane for a request, and reads the whole answer.
-async fn ask(world: &World, url: &str, voucher: Voucher, request: TokenRequest) -> Done {
+pub(crate) async fn ask(world: &World, url: &str, voucher: Voucher, request: TokenRequest) -> Done {
     let signature = payer().sign(VOUCHER, &world.id, &voucher);
     let body = Ask { voucher, signature, request }.encode();
     let url = format!("{url}/v1/lanes/{}/requests", voucher.lane.0);
@@ -163,6 +163,7 @@ async fn serve(world: &World, processes: &[Process], lane: LaneId, count: u64) -
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn paid_work_is_checked_by_others_over_http_and_pays_only_the_honest() {
+    let _processor = PROCESSOR.lock().await;
     let folder = tempfile::tempdir().unwrap();
     let world = World::with(HOSTS_AT_WORK, params());
     let mut processes = Vec::new();

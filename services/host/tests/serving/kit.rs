@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use freeway_api::ErrorBody;
 use freeway_api::serving::{Ask, Done, Frame, Frames, most};
 use freeway_engines::{
-    Capabilities, Engine, EngineError, Event, EventStream, Exact, ExactOptions, Health, Job, ModelInfo,
-    Registry, Stats, Tier,
+    Capabilities, Engine, EngineError, Event, EventStream, Exact, ExactOptions, FinishReason, Finished,
+    Health, Job, ModelInfo, Registry, Stats, Tier, Token,
 };
 use freeway_host::adversary::Serve;
 use freeway_host::core::Refusal;
@@ -24,7 +24,7 @@ use freeway_models::synthetic::{Recipe, coarser};
 use freeway_models::{Group, Package};
 use freeway_primitives::{Address, Amount, Canonical, ChainId, Digest, Epoch, Height, SecretKey};
 use freeway_proofs::work::{LaneId, Prices, VOUCHER, Voucher};
-use freeway_requests::{ModelRoot, Q16, Sampling, Seed, TokenRequest};
+use freeway_requests::{LogProb, ModelRoot, Q16, Sampling, Scored, Seed, TokenRequest};
 use freeway_store::Medium;
 use futures::StreamExt;
 use tokio::net::TcpListener;
@@ -34,6 +34,12 @@ use tokio::sync::{mpsc, watch};
 pub(crate) const LANE: LaneId = LaneId(3);
 pub(crate) const STUCK_LANE: LaneId = LaneId(4);
 pub(crate) const STUCK: Digest = Digest([0x55; 32]);
+/// The lane of the real model as one of the statistical tier, and that of a server that does not keep to its word.
+pub(crate) const LIKELY_LANE: LaneId = LaneId(5);
+pub(crate) const LOOSE_LANE: LaneId = LaneId(6);
+pub(crate) const LOOSE: Digest = Digest([0x66; 32]);
+/// What ends an answer of that server.
+pub(crate) const STOP: u32 = 40;
 pub(crate) const PRICES: Prices = Prices { input: 1_000_000, cached: 100_000, output: 3_000_000 };
 
 pub(crate) fn host_key() -> SecretKey {
@@ -98,6 +104,52 @@ impl Engine for Stuck {
     }
 }
 
+/// A server that tells likelihoods. What it does is the first token of the prompt: 0 for what it should, 1 to end too
+/// early, 2 to leave a token's likelihood out, 3 to go on behind the stop token.
+struct Loose;
+
+#[async_trait]
+impl Engine for Loose {
+    fn label(&self) -> &str {
+        "loose"
+    }
+
+    async fn models(&self) -> Result<Vec<ModelInfo>, EngineError> {
+        let (name, owned_by) = ("loose".to_owned(), "test".to_owned());
+        let root = Some(ModelRoot(LOOSE));
+        Ok(vec![ModelInfo { name, root, context: None, tier: Tier::Statistical, owned_by, created: 0 }])
+    }
+
+    fn capabilities(&self, _: &str) -> Option<Capabilities> {
+        Some(Capabilities { can_execute: true, takes_tokens: true, ..Capabilities::default() })
+    }
+
+    async fn generate(&self, _: &str, job: Job) -> Result<EventStream, EngineError> {
+        assert!(job.claims && !job.trace);
+        let how = job.request.prompt[0];
+        let top = (0..5).map(|id| (id, LogProb(-1_000))).collect();
+        let scored = Scored { logprob: LogProb(-1_500), rank: 2, top };
+        let token = |id, scored| Event::Token(Token { choice: 0, id, scored });
+        let mut events = vec![Event::Started { prompt_tokens: 1, cached_tokens: 0 }];
+        let (likely, stops) = (Some(scored.clone()), how != 1);
+        events.push(token(7, likely.clone()));
+        events.push(token(8, likely.filter(|_| how != 2)));
+        events.extend(stops.then(|| token(STOP, None)));
+        events.extend((how == 3).then(|| token(9, Some(scored))));
+        let reason = if stops { FinishReason::Stop(STOP) } else { FinishReason::Length };
+        events.push(Event::Finished(Finished { choice: 0, reason, completion_tokens: 3, trace: None }));
+        Ok(futures::stream::iter(events).boxed())
+    }
+
+    async fn health(&self) -> Health {
+        Health { ok: true, detail: String::new() }
+    }
+
+    fn stats(&self) -> Stats {
+        Stats::default()
+    }
+}
+
 /// A chain that is a table.
 pub(crate) struct Table {
     pub(crate) chain: ChainId,
@@ -111,6 +163,11 @@ impl Table {
         let mut inner = self.inner.lock().unwrap();
         inner.0.0.insert(LANES.key(&id), borsh::to_vec(lane).unwrap());
         inner.1 = inner.1.next();
+    }
+
+    /// Puts something else into the state.
+    pub(crate) fn set(&self, key: Vec<u8>, value: &impl borsh::BorshSerialize) {
+        self.inner.lock().unwrap().0.0.insert(key, borsh::to_vec(value).unwrap());
     }
 
     pub(crate) fn set_lane_after_look(&self, id: LaneId, lane: Lane) {
@@ -174,12 +231,32 @@ fn table(root: Digest) -> Arc<Table> {
         paid: Amount::ZERO,
         arms_length: true,
     };
-    for (id, model) in [(LANE, root), (STUCK_LANE, STUCK)] {
+    let (exact, likely) = (models::Tier::Exact, models::Tier::Statistical);
+    let model = models::Model {
+        name: text("loose"),
+        tier: likely,
+        context: 64,
+        vocabulary: 64,
+        work: 1,
+        by: host(),
+        bond: Amount::ZERO,
+        since: Epoch(0),
+        prices: PRICES,
+        noise: None,
+    };
+    table.inner.lock().unwrap().0.0.insert(models::MODELS.key(&LOOSE), borsh::to_vec(&model).unwrap());
+    let lanes = [
+        (LANE, root, exact),
+        (STUCK_LANE, STUCK, exact),
+        (LIKELY_LANE, root, likely),
+        (LOOSE_LANE, LOOSE, likely),
+    ];
+    for (id, model, tier) in lanes {
         let lane = Lane {
             payer: Address([1; 32]),
             key: lane_key().public(),
             model,
-            tier: models::Tier::Exact,
+            tier,
             prices: PRICES,
             escrow: Amount(1_000_000),
             constraints: Constraints::default(),
@@ -248,14 +325,16 @@ impl Running {
             ..ExactOptions::default()
         });
         exact.add("tiny", package.clone()).unwrap();
-        if adversary == Some(Serve::Coarser) {
+        if matches!(adversary, Some(Serve::Coarser | Serve::Rescore)) {
             exact.add("tiny-coarse", coarser(&package).unwrap()).unwrap();
         }
         let (tell, dropped) = mpsc::unbounded_channel();
         let engines = Arc::new(Registry::new());
         engines.add_engine(Arc::new(exact)).await.unwrap();
         engines.add_engine(Arc::new(Stuck(tell))).await.unwrap();
-        let models = vec![("tiny".to_owned(), package.root().0), ("stuck".to_owned(), STUCK)];
+        engines.add_engine(Arc::new(Loose)).await.unwrap();
+        let models = [("tiny", package.root().0), ("stuck", STUCK), ("loose", LOOSE)];
+        let models = models.map(|(name, root)| (name.to_owned(), root)).to_vec();
         let serving = Serving { engines, models, scorers: Vec::new(), requests: limits.requests };
         let signer = Signer { chain: table.chain, host: host(), key: host_key() };
         let store = Arc::new(WorkStore::open(Medium::Directory(folder.into()), signer.clone()).unwrap());
@@ -288,6 +367,11 @@ impl Running {
 
     pub(crate) fn stuck_request(&self) -> TokenRequest {
         TokenRequest::greedy(ModelRoot(STUCK), vec![3], 4)
+    }
+
+    pub(crate) fn loose_request(&self, how: u32) -> TokenRequest {
+        let stop = [STOP].into_iter().collect();
+        TokenRequest { stop, ..TokenRequest::greedy(ModelRoot(LOOSE), vec![how], 12) }
     }
 
     /// A request under a voucher with this number, which allows `before` beside it.

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod kit;
+mod likely;
+mod probes;
 
 use std::sync::Arc;
 

@@ -49,6 +49,24 @@ fn more_tokens_than_were_given_are_convicted() {
     assert_convicted(&net, interval);
 }
 
+/// In the network's own lanes only its own requests count, and no more of them than it wants.
+#[test]
+fn what_the_network_did_not_ask_for_is_convicted() {
+    for (quality, count) in [(Quality::Unasked, 5), (Quality::Right, 6)] {
+        let mut net = of(quality);
+        let (lane, probed) = (net.lane(), net.lane());
+        net.probe(probed);
+        let interval = net.next_interval();
+        for i in 0..5 {
+            net.serve(i, lane, 3);
+            net.serve(i, probed, 5);
+        }
+        net.serve(5, probed, count);
+        net.finish(interval);
+        assert_convicted(&net, interval);
+    }
+}
+
 #[test]
 fn a_higher_price_is_proven_without_a_jury() {
     let mut net = of(Quality::Dear);

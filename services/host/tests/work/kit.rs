@@ -1,5 +1,6 @@
 //! A network in memory that works for money: one ledger, several cores of work, a payer, and a model that is one hash.
 
+pub(crate) mod chance;
 mod look;
 mod trade;
 
@@ -44,6 +45,14 @@ pub(crate) enum Quality {
     Dear,
     /// As it should, but it counts more tokens than it gave.
     Inflated,
+    /// As it should, but it claims likelier tokens than it found. This and the next only where likelihoods are judged.
+    Forged,
+    /// With a coarser model, and has the tokens scored by the right one.
+    Rescored,
+    /// As it should, but it ends half way.
+    Short,
+    /// As it should, but in lanes of probes it does what it likes.
+    Unasked,
 }
 
 /// A host process.
@@ -60,6 +69,8 @@ pub(crate) struct Node {
     /// How often it did something again, and asked for an artifact.
     pub(crate) verified: usize,
     pub(crate) fetched: usize,
+    /// The receipts that it scored, in this order.
+    pub(crate) scored: Vec<Digest>,
 }
 
 /// The network.
@@ -77,6 +88,10 @@ pub(crate) struct Net {
     pub(crate) rejected: Vec<(Address, String)>,
     /// How many requests were made.
     requests: u32,
+    /// Whether none of them is drawn.
+    pub(crate) is_greedy: bool,
+    /// That of the model.
+    tier: Tier,
     /// Whether every host's process is killed and started again after every block.
     pub(crate) restless: bool,
     /// Whether every host's disk fails once after every block.
@@ -118,6 +133,20 @@ fn params() -> Params {
 impl Net {
     /// Hosts of equal weight, each under its own operator, that behave as said.
     pub(crate) fn new(adversaries: &[Option<Adversary>]) -> Self {
+        let description = Description {
+            name: text("a-model"),
+            tier: Tier::Exact,
+            context: 4_096,
+            vocabulary: 32_000,
+            work: 1_000_000,
+            prices: PRICES,
+            noise: None,
+        };
+        Self::serving(adversaries, description)
+    }
+
+    /// The same with this model.
+    fn serving(adversaries: &[Option<Adversary>], description: Description) -> Self {
         let indices = 0..u8::try_from(adversaries.len()).unwrap();
         let host = |i| GenesisHost {
             address: address(&key(1, i)),
@@ -145,10 +174,10 @@ impl Net {
         let node = |(i, adversary): (u8, &Option<Adversary>)| {
             let (address, key) = (address(&key(1, i)), key(2, i));
             let shelf = Arc::new(MemoryShelf::default());
-            let core = new_core(chain, address, &key, &shelf, *adversary);
+            let core = new_core(chain, address, &key, &shelf, *adversary, &[]);
             let (quality, adversary) = (Quality::Right, *adversary);
-            let (up, reachable, verified, fetched) = (true, true, 0, 0);
-            Node { address, key, core, shelf, adversary, quality, up, reachable, verified, fetched }
+            let (up, reachable, verified, fetched, scored) = (true, true, 0, 0, Vec::new());
+            Node { address, key, core, shelf, adversary, quality, up, reachable, verified, fetched, scored }
         };
         let mut net = Self {
             chain,
@@ -162,19 +191,13 @@ impl Net {
             events: Vec::new(),
             rejected: Vec::new(),
             requests: 0,
+            is_greedy: false,
+            tier: Tier::Exact,
             restless: false,
             flaky: false,
             hides: None,
         };
-        let description = Description {
-            name: text("a-model"),
-            tier: Tier::Exact,
-            context: 4_096,
-            vocabulary: 32_000,
-            work: 1_000_000,
-            prices: PRICES,
-            noise: None,
-        };
+        net.tier = description.tier;
         net.pays(Message::Models(models::Message::Register { root: MODEL, description }));
         // Hosts declare by themselves what they serve.
         net.block();
@@ -299,6 +322,7 @@ impl Net {
                     let found = self.asked(&source);
                     answer = found.and_then(|other| {
                         let answer = other.core.artifact(&state, receipt, me);
+                        let answer = answer.map(|artifact| (other.address, artifact));
                         answer.map_err(|refusal| Unreachable(refusal.to_string()))
                     });
                     if answer.is_ok() {
@@ -314,7 +338,14 @@ impl Net {
                 let differs = artifact.output != [tokens];
                 let redone = Redone::Done { differs, traces: vec![trace] };
                 self.nodes[i].verified += 1;
-                self.nodes[i].core.verified(height, receipt, &redone);
+                self.nodes[i].core.verified(&state, height, receipt, &redone).unwrap();
+            }
+            WorkAction::Score { receipt, model, artifact } => {
+                assert_eq!(model, MODEL);
+                let redone = Redone::Scored(vec![chance::scores(&artifact)]);
+                self.nodes[i].scored.push(receipt);
+                // As in a host process: it is asked for again.
+                let _ = self.nodes[i].core.verified(&state, height, receipt, &redone);
             }
         }
     }
@@ -345,7 +376,14 @@ impl Net {
     pub(crate) fn restart(&mut self, i: usize) {
         let chain = self.chain;
         let node = &mut self.nodes[i];
-        node.core = new_core(chain, node.address, &node.key, &node.shelf, node.adversary);
+        node.core = new_core(chain, node.address, &node.key, &node.shelf, node.adversary, &[]);
+    }
+
+    /// As [`restart`](Self::restart), with a server in place of its engine.
+    pub(crate) fn restart_with_server(&mut self, i: usize) {
+        let chain = self.chain;
+        let node = &mut self.nodes[i];
+        node.core = new_core(chain, node.address, &node.key, &node.shelf, node.adversary, &[MODEL]);
     }
 
     /// Adds blocks up to and with `height`.
@@ -384,9 +422,10 @@ fn new_core(
     key: &SecretKey,
     shelf: &Arc<MemoryShelf>,
     adversary: Option<Adversary>,
+    inexact: &[Digest],
 ) -> WorkCore {
     let identity = Identity { chain, address, key: key.clone() };
-    let settings = WorkSettings { models: vec![MODEL], at_once: 2 };
+    let settings = WorkSettings { models: vec![MODEL], inexact: inexact.to_vec(), at_once: 2 };
     let shelf: Arc<dyn Shelf> = Arc::<MemoryShelf>::clone(shelf);
     WorkCore::new(identity, settings, shelf, adversary)
 }

@@ -52,7 +52,7 @@ pub struct GatewayConfig {
 }
 
 /// A server that answers for models.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamConfig {
     /// Its base URL, ending in `/v1`.
@@ -122,16 +122,7 @@ impl GatewayConfig {
                     .into(),
             );
         }
-        if self.upstream.len() > MAX_UPSTREAMS {
-            return Err(format!("gateway.upstream names more than {MAX_UPSTREAMS} servers"));
-        }
-        if let Some(empty) = self.upstream.iter().find(|upstream| upstream.models.is_empty()) {
-            return Err(format!(
-                "gateway.upstream {:?} serves no model; write models = {{ \"name here\" = \"name there\" }}",
-                empty.url
-            ));
-        }
-        Ok(())
+        check_upstreams("gateway", &self.upstream)
     }
 
     /// Lets relative paths count from `folder`.
@@ -143,6 +134,20 @@ impl GatewayConfig {
             *relative = folder.join(&relative);
         }
     }
+}
+
+/// What makes no sense of the servers that a `section` passes requests on to.
+pub(super) fn check_upstreams(section: &str, upstreams: &[UpstreamConfig]) -> Result<(), String> {
+    if upstreams.len() > MAX_UPSTREAMS {
+        return Err(format!("{section}.upstream names more than {MAX_UPSTREAMS} servers"));
+    }
+    if let Some(empty) = upstreams.iter().find(|upstream| upstream.models.is_empty()) {
+        return Err(format!(
+            "{section}.upstream {:?} serves no model; write models = {{ \"name here\" = \"name there\" }}",
+            empty.url
+        ));
+    }
+    Ok(())
 }
 
 /// What makes no sense of an engine's settings in `section`.

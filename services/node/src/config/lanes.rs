@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use freeway_primitives::{Address, Amount};
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, GatewayConfig, KeyConfig, read_text};
+use super::{ConfigError, ConfigKind, GatewayConfig, KeyConfig, read_text};
 
 /// The most nodes, models, regions and operators that a file names.
 const MAX_NAMES: usize = 64;
@@ -161,7 +161,7 @@ impl GatewayFile {
     /// # Errors
     /// [`ConfigError`] if it cannot be read or has an unknown or malformed key.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = read_text(path)?;
+        let text = read_text(path, ConfigKind::Gateway)?;
         let mut file =
             Self::parse(&text).map_err(|detail| ConfigError::Invalid { path: path.to_owned(), detail })?;
         let folder = path.parent().unwrap_or(Path::new("."));

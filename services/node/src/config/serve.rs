@@ -1,10 +1,11 @@
 //! The section of a node whose host serves models in lanes.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::GatewayConfig;
+use super::{GatewayConfig, UpstreamConfig};
 
 /// The most models that a host serves; networks may allow fewer.
 const MAX_MODELS: usize = 64;
@@ -35,6 +36,10 @@ pub struct ServeConfig {
     /// Sequences that each model computes at once.
     #[serde(default = "GatewayConfig::default_sequences")]
     pub sequences: usize,
+    /// OpenAI-compatible servers that answer for some of the models, of the statistical tier: with the same weights as
+    /// the package here, from which tokenizer and template are taken and by which answers of others are scored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upstream: Vec<UpstreamConfig>,
 }
 
 impl Default for ServeConfig {
@@ -46,6 +51,7 @@ impl Default for ServeConfig {
             threads: 0,
             cache_mib: GatewayConfig::default_cache_mib(),
             sequences: GatewayConfig::default_sequences(),
+            upstream: Vec::new(),
         }
     }
 }
@@ -69,11 +75,78 @@ impl ServeConfig {
         if !(1..=MAX_REQUESTS).contains(&self.requests) {
             return Err(format!("serve.requests must be from 1 to {MAX_REQUESTS}"));
         }
-        super::gateway::check_engine("serve", self.threads, self.sequences, self.cache_mib)
+        super::gateway::check_engine("serve", self.threads, self.sequences, self.cache_mib)?;
+        super::gateway::check_upstreams("serve", &self.upstream)?;
+        let mut answered = BTreeSet::new();
+        for (name, upstream) in self.answered_elsewhere() {
+            if !self.models.contains(name) {
+                return Err(format!(
+                    "serve.upstream {:?} answers for {name:?}, which is not in serve.models; add it there, spelled the same",
+                    upstream.url
+                ));
+            }
+            if !answered.insert(name) {
+                return Err(format!(
+                    "serve.upstream: two servers answer for {name:?}; leave it to one of them"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The models for which a server answers, as `models` names them, each with that server.
+    pub fn answered_elsewhere(&self) -> impl Iterator<Item = (&String, &UpstreamConfig)> {
+        self.upstream.iter().flat_map(|upstream| upstream.models.keys().map(move |name| (name, upstream)))
     }
 
     /// Lets relative paths count from `folder`.
     pub(super) fn resolve(&mut self, folder: &Path) {
         self.folder = folder.join(&self.folder);
+        for file in self.upstream.iter_mut().filter_map(|upstream| upstream.key_file.as_mut()) {
+            *file = folder.join(&file);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECTION: &str = r#"
+models = ["guide", "big"]
+[[upstream]]
+url = "http://127.0.0.1:8080/v1"
+key_file = "key"
+models = { big = "qwen2.5-7b" }
+"#;
+
+    #[test]
+    fn a_server_may_answer_for_a_model() {
+        let mut serve: ServeConfig = toml::from_str(SECTION).unwrap();
+        serve.check().unwrap();
+        let answered: Vec<&String> = serve.answered_elsewhere().map(|(name, _)| name).collect();
+        assert_eq!(answered, ["big"]);
+        let written = toml::to_string_pretty(&serve).unwrap();
+        assert_eq!(toml::from_str::<ServeConfig>(&written).unwrap(), serve);
+        assert!(!toml::to_string_pretty(&ServeConfig::default()).unwrap().contains("upstream"));
+        serve.resolve(Path::new("/node"));
+        assert_eq!(serve.upstream[0].key_file.as_deref(), Some(Path::new("/node/key")));
+    }
+
+    #[test]
+    fn servers_that_make_no_sense_are_named() {
+        for (from, to, named) in [
+            ("[\"guide\", \"big\"]", "[\"guide\"]", "not in serve.models"),
+            ("{ big = \"qwen2.5-7b\" }", "{}", "serves no model"),
+            (
+                "[[upstream]]",
+                "[[upstream]]\nurl = \"b\"\nmodels = { big = \"x\" }\n[[upstream]]",
+                "two servers",
+            ),
+        ] {
+            let serve: ServeConfig = toml::from_str(&SECTION.replace(from, to)).unwrap();
+            let error = serve.check().unwrap_err();
+            assert!(error.contains(named) && error.contains("serve.upstream"), "{error}");
+        }
     }
 }

@@ -24,7 +24,7 @@ impl Conduct for Coarse {
         }
         let answer = job.compute(Model::Coarse);
         let usage = job.usage(answer.completion);
-        Served { request: job.digest, answer, usage, spent: COST, wrong: true }
+        Served { answer, usage, spent: COST, wrong: true, ..Served::honestly(job) }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Shows its bad work to friends only, who call it right and judge it so.
 
+use freeway_ledger::models::Tier;
 use freeway_ledger::verification::Finding;
 use freeway_primitives::Address;
 use freeway_proofs::work::tag;
@@ -54,5 +55,6 @@ pub fn scheme() -> Scheme {
         cheat,
         tick: nothing,
         law: Law::Noticed,
+        tier: Tier::Exact,
     }
 }

@@ -1,6 +1,6 @@
 //! No cheat: a host that dies in mid answer again and again, and comes back after a while.
 
-use super::{BAD, Law, Scheme, bad};
+use super::{BAD, Law, Scheme, Tier, bad};
 
 /// Down a third of the time, some blocks at a time.
 pub fn scheme() -> Scheme {
@@ -14,5 +14,6 @@ pub fn scheme() -> Scheme {
             host.up = if host.up { !chance.thousandths(50) } else { chance.thousandths(100) };
         },
         law: Law::Spared,
+        tier: Tier::Exact,
     }
 }

@@ -5,7 +5,7 @@ use freeway_ledger::verification::{DEMANDS, Finding, Message as Verify};
 use freeway_ledger::work::{self, Stage};
 use freeway_primitives::Address;
 
-use super::{BAD, Law, PAYER, Scheme, nothing};
+use super::{BAD, Law, PAYER, Scheme, Tier, nothing};
 use crate::conduct::{Conduct, League, Sight};
 use crate::market::Market;
 
@@ -54,5 +54,6 @@ pub fn scheme() -> Scheme {
         cheat,
         tick: nothing,
         law: Law::Noticed,
+        tier: Tier::Exact,
     }
 }

@@ -1,6 +1,6 @@
 //! Hides large fakes among many tiny receipts, all right, that it pays itself for.
 
-use super::{BAD, Law, PAYER, Scheme, bad_with_payer, nothing};
+use super::{BAD, Law, PAYER, Scheme, Tier, bad_with_payer, nothing};
 use crate::conduct::{Conduct, Served};
 use crate::job::{Job, Model};
 
@@ -16,7 +16,7 @@ impl Conduct for Pads {
         }
         let answer = job.compute(Model::Coarse);
         let usage = job.usage(answer.completion);
-        Served { request: job.digest, answer, usage, spent: super::coarse::COST, wrong: true }
+        Served { answer, usage, spent: super::coarse::COST, wrong: true, ..Served::honestly(job) }
     }
 }
 
@@ -35,5 +35,6 @@ pub fn scheme() -> Scheme {
         cheat,
         tick: nothing,
         law: Law::Convicted,
+        tier: Tier::Exact,
     }
 }

@@ -13,7 +13,8 @@ impl Conduct for Changes {
         // Half of the time it names the request that it was asked, else the one that it computed. The first does not
         // compute to the answer, the second is not what the payer's voucher names.
         let request = if job.digest.0[1].is_multiple_of(2) { job.digest } else { other.digest };
-        Served { request, answer, usage: job.usage(answer.completion), spent: 600, wrong: true }
+        let usage = job.usage(answer.completion);
+        Served { request, answer, usage, spent: 600, wrong: true, ..Served::honestly(job) }
     }
 }
 

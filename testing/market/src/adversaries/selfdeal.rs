@@ -1,6 +1,6 @@
 //! Pays itself through lanes of its own, for the emission that serving brings.
 
-use super::{BAD, Law, PAYER, Scheme, bad_with_payer, nothing};
+use super::{BAD, Law, PAYER, Scheme, Tier, bad_with_payer, nothing};
 
 /// As much as the host serves for others, and computed as it should be: a fake would be found as any other.
 pub fn scheme() -> Scheme {
@@ -17,5 +17,6 @@ pub fn scheme() -> Scheme {
         cheat,
         tick: nothing,
         law: Law::Poorer,
+        tier: Tier::Exact,
     }
 }

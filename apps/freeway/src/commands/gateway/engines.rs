@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use freeway_engines::{Engine, Exact, ExactOptions, Registry, Upstream};
+use freeway_engines::{Engine, Exact, ExactOptions, Registry, TextAssets, TokenServer, Upstream};
 use freeway_models::{Library, Package, guide};
-use freeway_node::config::{GatewayConfig, LanesConfig, ServeConfig};
+use freeway_node::config::{GatewayConfig, LanesConfig, ServeConfig, UpstreamConfig};
 use freeway_primitives::Digest;
 
 use super::start::upstream_options;
@@ -21,6 +21,8 @@ pub(crate) struct Engines {
     exact: Arc<Exact>,
     /// The models that this machine computes.
     models: Vec<Package>,
+    /// Servers that answer for some of them, by their names; what they say is scored here.
+    servers: Vec<(String, Arc<dyn Engine>)>,
 }
 
 impl Engines {
@@ -43,9 +45,13 @@ impl Engines {
             options.engine.max_sequences = sequences;
         }
         let exact = Arc::new(Exact::new(options));
-        let mut engines = Self { registry: Arc::new(Registry::new()), exact, models: Vec::new() };
+        let mut engines =
+            Self { registry: Arc::new(Registry::new()), exact, models: Vec::new(), servers: Vec::new() };
         for name in serve.iter().flat_map(|serve| &serve.models) {
             engines.add("serve.models", name, serve.map_or(Path::new(""), |serve| &serve.folder))?;
+        }
+        for upstream in serve.iter().flat_map(|serve| &serve.upstream) {
+            engines.answer_by(upstream, serve.map_or(Path::new(""), |serve| &serve.folder))?;
         }
         for name in gateway.iter().flat_map(|gateway| &gateway.serve) {
             engines.add("gateway.serve", name, gateway.map_or(Path::new(""), |gateway| &gateway.models))?;
@@ -78,9 +84,10 @@ impl Engines {
         let told = |error: &dyn std::fmt::Display| Problem::told("invalid_config", error);
         let exact = self.exact();
         for name in self.models.iter().map(Package::name) {
+            let server = self.servers.iter().find(|(served, _)| served == name).map(|(_, server)| server);
             let engine = match &paid {
                 Some((engine, names)) if names.iter().any(|paid| paid == name) => engine,
-                _ => &exact,
+                _ => server.unwrap_or(&exact),
             };
             self.registry.add(name, Arc::clone(engine), name).map_err(|error| told(&error))?;
         }
@@ -103,6 +110,34 @@ impl Engines {
             .collect::<Result<_, _>>()?;
         let served = self.models.iter().filter(|model| names.iter().any(|name| name == model.name()));
         Ok(served.map(|model| (model.name().to_owned(), model.root().0)).collect())
+    }
+
+    /// Who says how likely the tokens of models are whose answers come from servers: the package here.
+    pub(crate) fn scorers(&self) -> Vec<(Digest, Arc<dyn Engine>, String)> {
+        let scored =
+            self.models.iter().filter(|model| self.servers.iter().any(|(name, _)| name == model.name()));
+        scored.map(|model| (model.root().0, self.exact(), model.name().to_owned())).collect()
+    }
+
+    /// Lets a server answer for models whose packages are here.
+    fn answer_by(&mut self, config: &UpstreamConfig, folder: &Path) -> Result<(), Problem> {
+        let told = |error: &dyn std::fmt::Display| {
+            Problem::told("invalid_config", format!("serve.upstream: {error}"))
+                .or_hint("correct the section [[serve.upstream]] of the configuration")
+        };
+        // One connection, whatever a model is called in the configuration: by its root, or by its name.
+        let mut options = upstream_options(config)?;
+        for (ours, _) in &mut options.models {
+            *ours = self.add("serve.upstream", ours, folder)?;
+        }
+        let names: Vec<String> = options.models.iter().map(|(ours, _)| ours.clone()).collect();
+        let upstream = Arc::new(Upstream::new(options).map_err(|error| told(&error))?);
+        for name in names {
+            let Some(package) = self.models.iter().find(|model| model.name() == name) else { continue };
+            let server = TokenServer::new(Arc::clone(&upstream), &name, TextAssets::of_package(package));
+            self.servers.push((name, Arc::new(server.map_err(|error| told(&error.message))?)));
+        }
+        Ok(())
     }
 
     /// Adds to every model a coarser one, for a host that cheats with it.
@@ -172,8 +207,33 @@ mod tests {
         assert_eq!(engines.served(&by_root).unwrap().len(), 1);
         engines.publish(None, None).await.unwrap();
         assert!(engines.registry.resolve("guide").is_ok());
+        assert!(engines.scorers().is_empty());
         let nobody = ServeConfig { models: vec!["nobody".into()], ..ServeConfig::default() };
         let problem = Engines::new(None, Some(&nobody)).err().unwrap();
         assert!(problem.message().contains("serve.models"), "{problem}");
+    }
+
+    #[tokio::test]
+    async fn a_server_answers_and_the_package_scores() {
+        let root = guide::package().root();
+        let upstream = UpstreamConfig {
+            url: "http://127.0.0.1:1/v1".into(),
+            key_file: None,
+            models: [(root.to_string(), "theirs".to_owned())].into(),
+        };
+        let serve = ServeConfig {
+            models: vec![root.to_string()],
+            upstream: vec![upstream],
+            ..ServeConfig::default()
+        };
+        serve.check().unwrap();
+        let engines = Engines::new(None, Some(&serve)).unwrap();
+        engines.publish(None, None).await.unwrap();
+        let answers = engines.registry.resolve("guide").unwrap().engine.capabilities("guide").unwrap();
+        assert!(answers.takes_tokens && !answers.exact);
+        let scorers = engines.scorers();
+        let (model, scorer, name) = &scorers[0];
+        assert_eq!((*model, name.as_str()), (root.0, "guide"));
+        assert!(scorer.capabilities(name).unwrap().exact);
     }
 }

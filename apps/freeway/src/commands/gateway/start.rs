@@ -62,7 +62,7 @@ pub(crate) async fn until(gateway: Option<Running>, mut stop: watch::Receiver<bo
 }
 
 /// How an OpenAI-compatible server is asked.
-pub(super) fn upstream_options(config: &UpstreamConfig) -> Result<UpstreamOptions, Problem> {
+pub(crate) fn upstream_options(config: &UpstreamConfig) -> Result<UpstreamOptions, Problem> {
     let key = match &config.key_file {
         Some(path) => {
             let text = text(path)?;

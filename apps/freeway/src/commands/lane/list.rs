@@ -2,9 +2,11 @@
 
 use clap::Args;
 use freeway_api::{LaneView, LanesView};
+use freeway_primitives::Address;
 use serde::Serialize;
 
 use crate::cli::{Context, Party};
+use crate::commands::gateway::local;
 use crate::hints::Problem;
 use crate::output::{Column, Page, Show};
 
@@ -15,9 +17,9 @@ const MOST: usize = 16_384;
 
 #[derive(Debug, Args)]
 pub(super) struct List {
-    /// Whose: an address, or the name of a key here.
-    #[arg(value_name = "ADDRESS|NAME")]
-    account: Party,
+    /// Whose: an address, or the name of a key here [default: the account from which the gateway here pays].
+    #[arg(value_name = "ADDRESS|NAME", required_if_eq("host", "true"))]
+    account: Option<Party>,
 
     /// The lanes in which this account's host has a share, instead of those that it pays for.
     #[arg(long)]
@@ -28,6 +30,8 @@ pub(super) struct List {
 #[derive(Debug, Serialize)]
 struct Lanes {
     height: u64,
+    #[serde(with = "freeway_api::text")]
+    account: Address,
     lanes: Vec<LaneView>,
 }
 
@@ -64,9 +68,22 @@ impl Show for Lanes {
 
 impl List {
     pub(super) async fn run(self, context: &Context) -> Result<(), Problem> {
-        let address = context.address(&self.account)?;
+        let address = match &self.account {
+            Some(account) => context.address(account)?,
+            None => {
+                let payer = local::payer(context)?.ok_or_else(|| {
+                    Problem::usage("no account is named, and no gateway here pays from one")
+                        .hint("name whose lanes: `freeway lane list ADDRESS|NAME`")
+                })?;
+                let (address, name) = payer;
+                context
+                    .output()
+                    .note(format!("lanes that the gateway here pays for, with the key {name}: {address}"));
+                address
+            }
+        };
         let node = context.connect().await?;
-        let mut found = Lanes { height: node.status.height, lanes: Vec::new() };
+        let mut found = Lanes { height: node.status.height, account: address, lanes: Vec::new() };
         let mut after = None;
         loop {
             let LanesView { lanes, next, height } = if self.host {

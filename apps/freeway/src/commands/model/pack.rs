@@ -10,15 +10,13 @@ use freeway_models::{Group, PackOptions, Package, Source, pack};
 use serde::Serialize;
 use tokenizers::Tokenizer;
 
-use super::{Line, progress};
+use super::{Line, TEXT, progress};
 use crate::files::read_bounded;
 use crate::hints::Problem;
 use crate::output::{Output, Page, Show};
 
 /// Largest text for a report.
 const MAX_TEXT_BYTES: u64 = 16 << 20;
-/// What a report is made on unless a text is given.
-const TEXT: &str = include_str!("text.txt");
 
 /// Options of `freeway model pack`.
 #[derive(Debug, Args)]

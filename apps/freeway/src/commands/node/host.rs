@@ -136,7 +136,7 @@ fn announce_once(access: &Access, host: &Address, url: Text) -> Result<bool, Fau
 }
 
 /// What a host has done, by the names that it has among the metrics.
-fn totals(stats: &Stats) -> [(&'static str, f64); 26] {
+fn totals(stats: &Stats) -> [(&'static str, f64); 31] {
     // Taken apart field by field, so that a new total cannot be forgotten here.
     let Stats {
         races,
@@ -161,6 +161,7 @@ fn totals(stats: &Stats) -> [(&'static str, f64); 26] {
         verdicts: work_verdicts,
         right,
         wrong,
+        suspected,
         revelations: work_revelations,
         demands: work_demands,
         answers: work_answers,
@@ -168,6 +169,10 @@ fn totals(stats: &Stats) -> [(&'static str, f64); 26] {
         judgements: work_judgements,
         settlements,
         shown,
+        served,
+        fees,
+        failed,
+        left,
     } = work;
     [
         ("races", races as f64),
@@ -189,6 +194,7 @@ fn totals(stats: &Stats) -> [(&'static str, f64); 26] {
         ("work_verdicts", work_verdicts as f64),
         ("work_right", right as f64),
         ("work_wrong", wrong as f64),
+        ("work_suspected", suspected as f64),
         ("work_revelations", work_revelations as f64),
         ("work_demands", work_demands as f64),
         ("work_answers", work_answers as f64),
@@ -196,6 +202,10 @@ fn totals(stats: &Stats) -> [(&'static str, f64); 26] {
         ("work_judgements", work_judgements as f64),
         ("work_settlements", settlements as f64),
         ("work_shown", shown as f64),
+        ("work_served", served as f64),
+        ("work_fees_nfwy", fees as f64),
+        ("work_failed", failed as f64),
+        ("work_left", left as f64),
     ]
 }
 

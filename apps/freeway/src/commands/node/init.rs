@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use clap::Args;
 use freeway_node::NodeConfig;
 use freeway_node::config::{
-    ConsensusConfig, GossipConfig, JoinConfig, KeyConfig, RpcConfig, SprintConfig, StoreConfig,
+    ConsensusConfig, GossipConfig, JoinConfig, KeyConfig, RpcConfig, ServeConfig, SprintConfig, StoreConfig,
 };
 use freeway_primitives::{Address, Amount};
 use serde::Serialize;
 
 use crate::cli::Context;
+use crate::commands::engine::WhichEngine;
 use crate::files::write_new;
 use crate::hints::Problem;
 use crate::host_file::HostFile;
@@ -39,7 +40,7 @@ pub(super) struct Init {
 
     /// Where HTTP is served. Keep it on loopback unless it shall be public.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7700")]
-    rpc: SocketAddr,
+    http: SocketAddr,
 
     /// Where other hosts fetch what they check of this host's sprints.
     #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:27200")]
@@ -64,6 +65,15 @@ pub(super) struct Init {
     /// Where it stands.
     #[arg(long, default_value = "")]
     region: String,
+
+    /// A model that the host serves in lanes: `guide`, or the name or root of a package in the folder `models` of the
+    /// node; may be given several times.
+    #[arg(long, value_name = "MODEL", requires = "host")]
+    serve: Vec<String>,
+
+    /// Lets a server answer for the model of --serve, or for the guide.
+    #[command(flatten)]
+    engine: WhichEngine,
 
     /// Its power in the network's first two epochs.
     #[arg(long, default_value_t = 1_000)]
@@ -108,6 +118,7 @@ impl Show for Made {
 impl Init {
     pub(super) fn run(self, context: &Context) -> Result<(), Problem> {
         let host: Option<Address> = self.host.as_ref().map(|party| context.address(party)).transpose()?;
+        let serve = self.serve()?;
         let config_path = self.home.join("node.toml");
         if config_path.exists() {
             return Err(Problem::new(
@@ -146,7 +157,7 @@ impl Init {
             },
             consensus: ConsensusConfig { listen: self.consensus, peers: Vec::new(), only_peers: false },
             gossip: GossipConfig { listen: self.gossip, peers: Vec::new(), allowed: Vec::new() },
-            rpc: RpcConfig { listen: self.rpc },
+            rpc: RpcConfig { listen: self.http },
             sprint: host.map(|_| SprintConfig {
                 threads: self.sprint_threads,
                 share: self.sprint_share,
@@ -155,7 +166,7 @@ impl Init {
                 allow_private: false,
             }),
             gateway: None,
-            serve: None,
+            serve,
             store: StoreConfig::default(),
             join: JoinConfig { snapshot_from: Vec::new(), key_is_new: self.key_is_new },
         };
@@ -183,5 +194,30 @@ impl Init {
             consensus_key: key.public().to_string(),
             words: mnemonic.phrase().to_string(),
         })
+    }
+
+    /// What the host serves in lanes, if it does.
+    fn serve(&self) -> Result<Option<ServeConfig>, Problem> {
+        if self.serve.is_empty() && !self.engine.is_named() {
+            return Ok(None);
+        }
+        if self.host.is_none() {
+            return Err(Problem::usage("only a host serves models").hint("name its account with --host"));
+        }
+        let models = if self.serve.is_empty() { ServeConfig::default().models } else { self.serve.clone() };
+        let upstream = match (models.as_slice(), self.engine.is_named()) {
+            (_, false) => None,
+            ([only], true) => self.engine.config(only)?,
+            _ => {
+                return Err(Problem::usage(
+                    "it is not said for which of the models the server of --engine answers",
+                )
+                .hint("name one with --serve, and write the others into [serve] of node.toml"));
+            }
+        };
+        let serve =
+            ServeConfig { models, upstream: upstream.into_iter().collect(), ..ServeConfig::default() };
+        serve.check().map_err(|error| Problem::told("invalid_config", error))?;
+        Ok(Some(serve))
     }
 }

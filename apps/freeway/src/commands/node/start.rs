@@ -93,13 +93,13 @@ impl Start {
         let mut host = self.host(&config, &key)?;
         if let (Some(host), Some(serve)) = (&mut host, &config.serve) {
             host.serving = Some(Serving {
-                scorers: Vec::new(),
+                scorers: engines.scorers(),
                 engines: Arc::clone(&engines.registry),
                 models: engines.served(serve)?,
                 requests: serve.requests,
             });
         }
-        if self.adversary == Some(Adversary::Serve(Serve::Coarser)) {
+        if matches!(self.adversary, Some(Adversary::Serve(Serve::Coarser | Serve::Rescore))) {
             engines.coarsen()?;
         }
         engines.publish(config.gateway.as_ref(), None).await?;

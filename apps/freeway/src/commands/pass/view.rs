@@ -1,12 +1,16 @@
 //! `freeway pass show`.
 
+use std::path::PathBuf;
+
 use clap::Args;
-use freeway_gateway::PassId;
+use freeway_gateway::{PassBlock, PassId, Spent};
+use freeway_primitives::Amount;
 use serde::Serialize;
 
 use super::terms::{Limits, now};
 use super::{Folder, folder_problem, read};
 use crate::cli::Context;
+use crate::commands::gateway::local;
 use crate::hints::Problem;
 use crate::output::{Page, Show};
 
@@ -15,6 +19,10 @@ pub(super) struct ShowPass {
     /// The pass, or `-` to read it from stdin.
     #[arg(value_name = "PASS")]
     pass: String,
+
+    /// The folder in which the gateway keeps what passes have spent [default: that of the network's gateway].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
 
     #[command(flatten)]
     folder: Folder,
@@ -26,6 +34,9 @@ struct Block {
     id: String,
     revoked: bool,
     limits: Limits,
+    /// What it and all that was narrowed from it have spent; null if that is not known here.
+    #[serde(with = "freeway_api::text::option")]
+    spent: Option<Amount>,
 }
 
 /// A pass without its secret.
@@ -34,6 +45,10 @@ struct Shown {
     id: String,
     /// What holds in the end.
     limits: Limits,
+    /// What it and all that was narrowed from it have spent; null without books of a gateway, or if the pass has no
+    /// budget of its own.
+    #[serde(with = "freeway_api::text::option")]
+    spent: Option<Amount>,
     /// Whether an owner who is known here signed it.
     known_owner: bool,
     revoked: bool,
@@ -53,12 +68,14 @@ impl Show for Shown {
             _ => "usable",
         };
         let head = [("id", self.id.clone()), ("state", state.to_owned())];
-        page.fields(head.into_iter().chain(self.limits.fields()));
+        let spent = [("spent", self.spent.map(|spent| spent.to_string()).unwrap_or_default())];
+        page.fields(head.into_iter().chain(self.limits.fields()).chain(spent));
         page.gap();
         for (index, block) in self.blocks.iter().enumerate() {
             let revoked = if block.revoked { " (revoked)" } else { "" };
             page.line(format_args!("block {index}  {}{revoked}", block.id));
-            page.line(format_args!("         {}", block.limits.line()));
+            let spent = block.spent.map(|spent| format!("; spent {spent}")).unwrap_or_default();
+            page.line(format_args!("         {}{spent}", block.limits.line()));
         }
     }
 }
@@ -71,10 +88,20 @@ impl ShowPass {
         let owners = folder.owners().map_err(folder_problem)?;
         let gone = |id: &PassId| revoked.contains(id);
         let limits = pass.limits();
+        let data = match self.data {
+            Some(data) => data,
+            None => local::books(context)?,
+        };
+        let books = Spent::read(&data).map_err(|error| Problem::told("books", error))?;
+        // Only what has a budget is booked.
+        let spent = |block: &PassBlock| {
+            books.as_ref().filter(|_| block.limits.budget.is_some()).map(|books| books.of(&block.id))
+        };
         let blocks = pass.blocks().iter().map(|block| Block {
             id: block.id.to_string(),
             revoked: gone(&block.id),
             limits: Limits::from(&block.limits),
+            spent: spent(block),
         });
         let blocks: Vec<Block> = blocks.collect();
         let known_owner = pass.verify(&owners).is_ok();
@@ -83,6 +110,7 @@ impl ShowPass {
         context.output().result(&Shown {
             id: pass.id().to_string(),
             limits: Limits::from(&limits),
+            spent: pass.blocks().last().and_then(spent),
             known_owner,
             revoked,
             expired,

@@ -4,7 +4,8 @@ use clap::Args;
 use freeway_api::KeptReceipt;
 use serde::Serialize;
 
-use super::{WhichReceipt, damaged};
+use super::damaged;
+use super::which::WhichReceipts;
 use crate::cli::Context;
 use crate::hints::Problem;
 use crate::output::{Page, Show, time};
@@ -13,7 +14,7 @@ use crate::output::{Page, Show, time};
 #[derive(Debug, Args)]
 pub(super) struct ShowReceipt {
     #[command(flatten)]
-    which: WhichReceipt,
+    which: WhichReceipts,
 }
 
 #[derive(Debug, Serialize)]
@@ -48,9 +49,18 @@ pub(in crate::commands) fn fields(page: &mut Page, kept: &KeptReceipt) {
 
 impl ShowReceipt {
     pub(super) async fn run(self, context: &Context) -> Result<(), Problem> {
-        let kept = self.which.get(context).await?;
-        // A damaged one is not shown as if it were sound.
-        kept.artifact().map_err(|error| damaged(&error))?;
-        context.output().result(&Shown(kept))
+        let output = context.output();
+        let mut receipts = self.which.find(context).await?;
+        let mut is_first = true;
+        while let Some(kept) = receipts.next().await? {
+            // A damaged one is not shown as if it were sound.
+            kept.artifact().map_err(|error| damaged(&error))?;
+            if !is_first && !output.json {
+                output.raw(b"\n")?;
+            }
+            is_first = false;
+            output.result(&Shown(kept))?;
+        }
+        Ok(())
     }
 }

@@ -25,13 +25,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use freeway_api::genesis::GenesisFile;
 use freeway_gateway::Key;
 use freeway_ledger::{Genesis, GenesisAccount, GenesisHost, Preset, Text};
+use freeway_models::{Package, guide};
 use freeway_node::NodeConfig;
-use freeway_node::config::{GatewayFile, KeyConfig};
+use freeway_node::config::{GatewayFile, KeyConfig, ServeConfig, UpstreamConfig};
 use freeway_primitives::{Address, Amount, SecretKey};
 
 use super::local;
 use super::ports::Ports;
+use super::register::Served;
 use crate::commands::asking::KEY_FILE;
+use crate::commands::gateway::local as gateway;
+use crate::commands::model::{FOLDER as MODELS, find};
 use crate::commands::node::read_genesis;
 use crate::hints::Problem;
 use crate::keystore::{DerivationPath, KdfParams, KeyName, Keystore, Mnemonic, Passphrase, PassphraseSource};
@@ -48,8 +52,6 @@ const SHARES: [u8; 4] = [40, 30, 20, 10];
 const HOST_BALANCE: Amount = Amount::fwy(10_000);
 const HOST_COLLATERAL: Amount = Amount::fwy(100);
 const DEVELOPER_BALANCE: Amount = Amount::fwy(1_000_000);
-/// The folder of the developer's gateway.
-const GATEWAY: &str = "gateway";
 /// The account that people play with.
 pub(super) const DEVELOPER: &str = "developer";
 
@@ -71,6 +73,21 @@ pub(super) struct Network {
     pub(super) gateway: PathBuf,
     /// The key for all gateways.
     pub(super) key: String,
+    /// The models that are to be registered.
+    pub(super) served: Vec<Served>,
+}
+
+/// What is to be otherwise than it was.
+#[derive(Debug, Default)]
+pub(super) struct Wishes {
+    /// So many hosts; a network that is there must have as many.
+    pub(super) hosts: Option<usize>,
+    pub(super) rpc_port: Option<u16>,
+    pub(super) sprint_threads: Option<usize>,
+    /// A model that all hosts serve beside what they serve already.
+    pub(super) model: Option<Package>,
+    /// The server that answers for it.
+    pub(super) server: Option<UpstreamConfig>,
 }
 
 impl Layout {
@@ -125,7 +142,7 @@ impl Layout {
         }
         remove(self.path("keys").join(format!("{DEVELOPER}.json")))?;
         // Its lanes and receipts are of the network that goes.
-        remove(self.path(GATEWAY))?;
+        remove(self.path(gateway::FOLDER))?;
         for name in ["network.json", KEY_FILE, "passphrase", "genesis.json"] {
             remove(self.path(name))?;
         }
@@ -148,13 +165,8 @@ impl Layout {
     }
 
     /// The network in the directory, made if there is none, with ports that are free now.
-    pub(super) fn network(
-        &self,
-        hosts: Option<usize>,
-        rpc_port: Option<u16>,
-        sprint_threads: Option<usize>,
-        output: &Output,
-    ) -> Result<Network, Problem> {
+    pub(super) fn network(&self, wishes: &Wishes, output: &Output) -> Result<Network, Problem> {
+        let hosts = wishes.hosts;
         if !self.path("genesis.json").exists() {
             let count = hosts.unwrap_or(DEFAULT_HOSTS);
             output.note(format!("making a network of {count} hosts in {}", self.directory.display()));
@@ -173,12 +185,33 @@ impl Layout {
             ));
         }
         let mut ports = Ports::new(seed(&self.directory, folders.len()));
-        let nodes = self.assign_ports(&mut ports, &folders, rpc_port, sprint_threads)?;
+        let nodes = self.assign_ports(&mut ports, &folders, wishes)?;
+        let served = self.served(wishes, nodes.iter().map(|(_, _, config)| config))?;
         let rpc = nodes.iter().map(|(_, _, config)| format!("http://{}", config.rpc.listen)).collect();
         let hosts = nodes.into_iter().map(|(name, path, _)| (name, path)).collect();
         let chain = genesis.chain().to_string();
-        let gateway = self.assign_gateway(&mut ports, rpc, &chain)?;
-        Ok(Network { chain, hosts, gateway, key: self.api_key()? })
+        let gateway = self.assign_gateway(&mut ports, rpc, &chain, &served)?;
+        Ok(Network { chain, hosts, gateway, key: self.api_key()?, served })
+    }
+
+    /// The models that are to be registered: the guide, the one that is wished for, and those for which servers answer.
+    fn served<'a>(
+        &self,
+        wishes: &Wishes,
+        configs: impl Iterator<Item = &'a NodeConfig>,
+    ) -> Result<Vec<Served>, Problem> {
+        let mut served = vec![Served { package: guide::package(), by_server: false }];
+        served.extend(wishes.model.iter().map(|model| Served { package: model.clone(), by_server: false }));
+        for (name, _) in
+            configs.filter_map(|config| config.serve.as_ref()).flat_map(ServeConfig::answered_elsewhere)
+        {
+            let package = find(&self.path(MODELS), name)?;
+            served.push(Served { package, by_server: true });
+        }
+        // Once each; a server answers if one does anywhere.
+        served.sort_by_key(|model| (model.package.root(), !model.by_server));
+        served.dedup_by_key(|model| model.package.root());
+        Ok(served)
     }
 
     /// The key of the account that people play with; `None` if its owner took it away.
@@ -193,10 +226,16 @@ impl Layout {
 
     /// Writes the configuration of the developer's gateway. What its owner has changed stays; ports and nodes are
     /// those of this start.
-    fn assign_gateway(&self, ports: &mut Ports, rpc: Vec<String>, chain: &str) -> Result<PathBuf, Problem> {
-        let folder = self.path(GATEWAY);
+    fn assign_gateway(
+        &self,
+        ports: &mut Ports,
+        rpc: Vec<String>,
+        chain: &str,
+        served: &[Served],
+    ) -> Result<PathBuf, Problem> {
+        let folder = self.path(gateway::FOLDER);
         std::fs::create_dir_all(&folder).map_err(|error| Problem::file("make", &folder, error))?;
-        let path = folder.join("gateway.toml");
+        let path = folder.join(gateway::FILE);
         let mut file = if path.exists() {
             let text = std::fs::read_to_string(&path).map_err(|error| Problem::file("read", &path, error))?;
             GatewayFile::parse(&text).map_err(|error| {
@@ -210,6 +249,11 @@ impl Layout {
         file.gateway.listen = ports.prefer(port)?;
         if let Some(lanes) = &mut file.lanes {
             lanes.rpc = rpc;
+            for name in served.iter().map(|model| model.package.name()).filter(|name| *name != guide::NAME) {
+                if !lanes.models.iter().any(|known| known == name) {
+                    lanes.models.push(name.to_owned());
+                }
+            }
             lanes.chain = Some(chain.to_owned());
         }
         write(&path, file.to_toml().as_bytes())?;
@@ -286,8 +330,7 @@ impl Layout {
         &self,
         ports: &mut Ports,
         folders: &[(String, PathBuf)],
-        rpc_port: Option<u16>,
-        sprint_threads: Option<usize>,
+        wishes: &Wishes,
     ) -> Result<Vec<(String, PathBuf, NodeConfig)>, Problem> {
         let mut configs = Vec::new();
         for (at, (name, folder)) in folders.iter().enumerate() {
@@ -298,7 +341,7 @@ impl Layout {
                     .or_hint("correct the file, or begin anew with --fresh")
             })?;
             let old = |address: std::net::SocketAddr| Some(address.port()).filter(|port| *port > 1_024);
-            config.rpc.listen = match rpc_port {
+            config.rpc.listen = match wishes.rpc_port {
                 Some(first) => ports.exactly(first.saturating_add(at as u16))?,
                 None => ports.prefer(old(config.rpc.listen))?,
             };
@@ -307,14 +350,17 @@ impl Layout {
             if let Some(sprint) = &mut config.sprint {
                 sprint.listen = ports.prefer(old(sprint.listen))?;
                 sprint.url = Some(format!("http://{}", sprint.listen));
-                if let Some(threads) = sprint_threads {
+                if let Some(threads) = wishes.sprint_threads {
                     sprint.threads = threads;
                 }
             }
             // Networks of earlier versions have none.
             let gateway = config.gateway.get_or_insert_with(local::hosts_gateway);
             gateway.listen = ports.prefer(old(gateway.listen))?;
-            config.serve.get_or_insert_with(local::serve);
+            let serve = config.serve.get_or_insert_with(local::serve);
+            if let Some(model) = &wishes.model {
+                serve_too(serve, model.name(), wishes.server.as_ref());
+            }
             configs.push((name.clone(), path, config));
         }
         let consensus: Vec<_> = configs.iter().map(|(_, _, config)| config.consensus.listen).collect();
@@ -338,6 +384,20 @@ impl Layout {
     /// The network runs no more. That the file cannot be removed is no reason to fail then.
     pub(super) fn forget_running(&self) {
         let _ = std::fs::remove_file(NetworkFile::path_in(&self.directory));
+    }
+}
+
+/// Lets a host serve a model, by that server if there is one.
+fn serve_too(serve: &mut ServeConfig, model: &str, server: Option<&UpstreamConfig>) {
+    if !serve.models.iter().any(|known| known == model) {
+        serve.models.push(model.to_owned());
+    }
+    if let Some(server) = server {
+        for upstream in &mut serve.upstream {
+            upstream.models.remove(model);
+        }
+        serve.upstream.retain(|upstream| !upstream.models.is_empty());
+        serve.upstream.push(server.clone());
     }
 }
 

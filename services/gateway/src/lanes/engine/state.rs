@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
 use freeway_api::serving::most;
-use freeway_engines::{Engine, EngineError, ErrorKind, Stats};
+use freeway_engines::{Engine, EngineError, ErrorKind, Stats, Tier};
 use freeway_primitives::{Address, Amount, ChainId, Digest, SecretKey};
 use freeway_proofs::work::{LaneId, Prices, Usage};
 use freeway_requests::TokenRequest;
@@ -129,6 +129,12 @@ impl ModelState {
         let any = !open.is_empty();
         *self.open.write().unwrap_or_else(PoisonError::into_inner) = open;
         self.is_open.send_if_modified(|is_open| core::mem::replace(is_open, any) != any);
+    }
+
+    /// How the answers of its lanes can be checked; `None` while none is open.
+    pub(in crate::lanes) fn tier(&self) -> Option<Tier> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        open.first().map(|open| open.lane.tier)
     }
 
     pub(in crate::lanes) fn shares(&self) -> Vec<Arc<Share>> {

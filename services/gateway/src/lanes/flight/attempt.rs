@@ -39,6 +39,9 @@ pub(in crate::lanes) enum Trouble {
     /// Another host answered otherwise.
     #[error("two hosts answered differently")]
     Differs,
+    /// Nobody can go on with what the client has: another host of this tier draws other tokens.
+    #[error("the answer broke off: {0}")]
+    Lost(String),
     /// The record of this gateway cannot be written.
     #[error("{0}")]
     Record(String),
@@ -62,6 +65,15 @@ impl Trouble {
                 "two hosts answered differently, so one of them is wrong; both answers are kept. Ask again",
             )
             .with_code("answers_differ"),
+            Self::Lost(_) => EngineError::new(
+                ErrorKind::Unavailable,
+                format!(
+                    "{self}; hosts of the statistical tier cannot go on with each other's answers. Nothing is paid \
+                     for it; ask again"
+                ),
+            )
+            .with_code("answer_broke_off")
+            .with_retry_after(core::time::Duration::from_secs(1)),
             Self::Refused { code, message } if code == "context_length_exceeded" => {
                 EngineError::new(ErrorKind::TooLong, message.clone())
             }
@@ -315,7 +327,8 @@ async fn accept(
 async fn blame(lanes: &Lanes, share: &Share, trouble: &Trouble) {
     let now = Instant::now();
     match trouble {
-        Trouble::Gone | Trouble::Record(_) => {}
+        // What was lost was another trouble before.
+        Trouble::Gone | Trouble::Record(_) | Trouble::Lost(_) => {}
         Trouble::Lied(what) => {
             tracing::warn!(host = %share.host.address, lane = share.lane.0, what, "a host gets no further voucher");
             let record = share.account().exclude();

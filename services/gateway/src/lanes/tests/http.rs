@@ -88,6 +88,25 @@ async fn answers_name_their_receipts() {
 }
 
 #[tokio::test]
+async fn clients_see_the_tier_of_the_lane() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = FakeChain::new(1).await;
+    *chain.tier.lock().unwrap() = freeway_engines::Tier::Statistical;
+    let engine = open(config(folder.path(), 1, 1_000_000, 1_000_000), &chain).await;
+    let registry = Arc::new(Registry::new());
+    registry.add_engine(engine.clone()).await.unwrap();
+    let app = crate::router(&Config::new(([127, 0, 0, 1], 0).into(), Access::Open), registry);
+    let (_, _, models) = call(&app, get("/v1/models")).await;
+    let models: Value = serde_json::from_str(&models).unwrap();
+    assert_eq!(models["data"][0]["freeway"]["tier"], "statistical", "{models}");
+    let ask = json!({"model": MODEL, "max_tokens": 4, "prompt": "a"});
+    let (_, receipt, body) = call(&app, post("/v1/completions", &ask)).await;
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert!(receipt.is_some() && body["freeway"]["tier"] == "statistical", "{body}");
+    assert_eq!(body["freeway"]["trace"], Value::Null);
+}
+
+#[tokio::test]
 async fn a_stop_string_ends_an_answer_and_it_is_paid() {
     let folder = tempfile::tempdir().unwrap();
     let chain = FakeChain::new(1).await;

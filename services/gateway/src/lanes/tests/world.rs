@@ -277,6 +277,8 @@ pub(super) struct FakeChain {
     pub(super) refuses: Mutex<Option<ChainError>>,
     pub(super) serving: Mutex<Option<u64>>,
     pub(super) draws: Mutex<bool>,
+    /// That of the model.
+    pub(super) tier: Mutex<Tier>,
 }
 
 impl FakeChain {
@@ -294,6 +296,7 @@ impl FakeChain {
             refuses: Mutex::default(),
             serving: Mutex::new(Some(3)),
             draws: Mutex::new(true),
+            tier: Mutex::new(Tier::Exact),
         })
     }
 
@@ -372,6 +375,7 @@ impl Chain for FakeChain {
                         id: LaneId(lanes.len() as u64),
                         key: opened.key,
                         model: opened.model,
+                        tier: *self.tier.lock().unwrap(),
                         prices: PRICES,
                         escrow: Amount::ZERO,
                         state: LaneState::Open,

@@ -40,6 +40,7 @@ pub(crate) struct Outcome {
     pub(crate) output: Vec<Vec<u32>>,
     pub(crate) endings: Vec<Ending>,
     pub(crate) traces: Vec<Digest>,
+    pub(crate) claims: Option<Vec<Vec<i32>>>,
     pub(crate) cached: u32,
 }
 
@@ -95,6 +96,7 @@ impl Seat {
             fee: self.facts.lane.prices.fee(&usage),
             salt: Digest::of(SALT, &secret).0,
             traces: outcome.traces,
+            claims: outcome.claims,
             interval: desk.interval(),
         }
     }

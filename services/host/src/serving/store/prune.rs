@@ -5,7 +5,7 @@ use freeway_store::Failure;
 use redb::WriteTransaction;
 
 use super::known::Known;
-use super::tables::{BODIES, DIGESTS, FOREIGN, RECORDS, RUNS, Record, SHARES, VOUCHERS, row};
+use super::tables::{BODIES, DIGESTS, FOREIGN, RECORDS, RUNS, Record, SHARES, VOUCHERS, WEIGHED, row};
 
 /// Entries that are removed at once.
 const STEP: usize = 2_048;
@@ -17,6 +17,7 @@ pub(super) fn prune(
     bodies: u64,
     all: u64,
 ) -> Result<bool, Failure> {
+    let foreign = bodies;
     let all = all.min(known.floor);
     let bodies = bodies.min(known.floor).max(all);
     // Nobody finds the interval any more from here on, though its records go little by little.
@@ -51,6 +52,11 @@ pub(super) fn prune(
         }
         table.remove((place.0, &place.1.0))?;
         known.foreign.remove(&place);
+        left = left.saturating_sub(1);
+    }
+    // What others committed to has nothing to do with what this host did.
+    let mut table = txn.open_table(WEIGHED)?;
+    for _ in table.extract_from_if(..(foreign, &[0; 32]), |_, _| true)?.take(left) {
         left = left.saturating_sub(1);
     }
     Ok(left == 0)

@@ -6,6 +6,7 @@ use freeway_ledger::lanes::Constraints;
 use freeway_primitives::{Amount, Digest, Signature};
 use freeway_proofs::work::{Receipt, Voucher};
 use freeway_requests::TokenRequest;
+use freeway_requests::evidence::Evidence;
 use freeway_store::{Failure, StoreError};
 use redb::TableDefinition;
 
@@ -29,6 +30,11 @@ pub(super) const DIGESTS: TableDefinition<'_, &[u8; 32], Key> = TableDefinition:
 pub(super) const VOUCHERS: TableDefinition<'_, (u64, u64), Key> = TableDefinition::new("vouchers");
 /// Artifacts of other hosts, by interval and the receipt's digest.
 pub(super) const FOREIGN: TableDefinition<'_, (u64, &[u8; 32]), &[u8]> = TableDefinition::new("foreign");
+/// Receipts of other hosts that were weighed, by interval and the receipt's digest, and whether the host was suspected.
+pub(super) const WEIGHED: TableDefinition<'_, (u64, &[u8; 32]), bool> = TableDefinition::new("weighed");
+/// What speaks against a host in a model, by both: see [`Against`].
+pub(super) const EVIDENCE: TableDefinition<'_, (&[u8; 32], &[u8; 32]), &[u8]> =
+    TableDefinition::new("evidence");
 
 /// How a host stands with a lane.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -75,6 +81,17 @@ pub struct Body {
     pub output: Vec<Vec<u32>>,
     /// Why each choice ended.
     pub endings: Vec<Ending>,
+    /// On the statistical tier what the host says of the tokens' likelihoods, as in an artifact's claims.
+    pub claims: Option<Vec<Vec<i32>>>,
+}
+
+/// What speaks against a host in a model.
+#[derive(Clone, Copy, Debug, Default, BorshSerialize, BorshDeserialize)]
+pub(super) struct Against {
+    /// The latest interval that was looked at.
+    pub(super) interval: u64,
+    /// What was gathered.
+    pub(super) evidence: Evidence,
 }
 
 /// The receipts of one lane in one interval: sequences without gaps.

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use freeway_proofs::work::{RECEIPT, Receipt};
-use freeway_requests::{ModelRoot, TokenRequest};
+use freeway_requests::evidence::{Noise, Spoken};
+use freeway_requests::{LogProb, ModelRoot, Sampling, Scored, TokenRequest};
 use freeway_store::SimulatedDisk;
 
 use super::*;
+use crate::work::shelf::{MAX_EVIDENCE, MemoryShelf, Shelf};
 
 fn signer() -> Signer {
     let chain = ChainId(Digest([1; 32]));
@@ -41,6 +43,7 @@ fn finished(lane: u64, voucher: u64, interval: u64) -> Finished {
         fee: Amount(7),
         salt: [5; 32],
         traces: vec![Digest([6; 32])],
+        claims: None,
         interval,
     }
 }
@@ -130,6 +133,72 @@ fn all_is_found_again_and_nothing_after_pruning() {
     // A share is kept while there are receipts; its numbers go on.
     store.forget(vec![LaneId(1)]).unwrap();
     assert_eq!(complete(&store, 1, 2, 4).unwrap().receipt.sequence, 2);
+}
+
+fn weighed(host: u8, receipt: u8, interval: u64) -> Weighed {
+    let (sampling, logprob) = (Sampling::greedy(), LogProb(-5_000_000));
+    let scored = Scored { logprob, rank: 9, top: vec![(1, LogProb(-10))] };
+    let mut evidence = Evidence::default();
+    for _ in 0..receipt {
+        let (claimed, scored) = (Some(LogProb(-1)), &scored);
+        let (sampling, token) = (&sampling, 7);
+        let spoken = Spoken { sampling, constrained: false, vocabulary: 99, token, claimed, scored };
+        evidence.observe(&Noise::default(), &spoken);
+    }
+    let (host, model, receipt) = (Address([host; 32]), Digest([4; 32]), Digest([receipt; 32]));
+    Weighed { host, model, interval, receipt, evidence, is_suspected: true }
+}
+
+#[test]
+fn what_speaks_against_a_host_is_found_again_and_counts_once() {
+    let disk = SimulatedDisk::new();
+    let store = open(&disk).unwrap();
+    let (first, second) = (weighed(8, 3, 5), weighed(8, 9, 6));
+    let (host, model) = (first.host, first.model);
+    assert_eq!(store.evidence(&host, &model).unwrap(), Evidence::default());
+    store.weigh(&first).unwrap();
+    store.weigh(&second).unwrap();
+    // The same receipt once more, whatever is said of it now.
+    store.weigh(&Weighed { is_suspected: false, ..first }).unwrap();
+    drop(store);
+    let store = open(&disk).unwrap();
+    assert!(second.evidence.strongest().1 > first.evidence.strongest().1);
+    assert_eq!(store.evidence(&host, &model).unwrap(), second.evidence);
+    assert_eq!(store.evidence(&Address([9; 32]), &model).unwrap(), Evidence::default());
+    for known in [first, second] {
+        assert_eq!(store.weighed(known.interval, &known.receipt).unwrap(), Some(true));
+    }
+    assert_eq!(store.weighed(5, &second.receipt).unwrap(), None);
+    // Receipts that nobody can ask about go, whatever this host did itself; evidence stays.
+    store.prune(6, 0).unwrap();
+    assert_eq!(store.weighed(5, &first.receipt).unwrap(), None);
+    assert_eq!(store.weighed(6, &second.receipt).unwrap(), Some(true));
+    assert_eq!(store.evidence(&host, &model).unwrap(), second.evidence);
+}
+
+/// There are no more hosts than have collateral, and yet.
+#[test]
+fn of_too_much_evidence_the_oldest_goes() {
+    let (disk, memory) = (open(&SimulatedDisk::new()).unwrap(), MemoryShelf::default());
+    let shelves: [&dyn Shelf; 2] = [&disk, &memory];
+    let of = |i: u64| {
+        let mut host = [1; 32];
+        host[..8].copy_from_slice(&i.to_le_bytes());
+        // The second one was looked at long ago.
+        let interval = if i == 1 { 3 } else { 9 + i };
+        Weighed { host: Address(host), receipt: Digest(host), interval, ..weighed(0, 5, 0) }
+    };
+    for shelf in shelves {
+        for i in 0..=MAX_EVIDENCE as u64 {
+            shelf.weigh(&of(i)).unwrap();
+        }
+        for (i, is_kept) in [(0, true), (1, false), (2, true), (MAX_EVIDENCE as u64, true)] {
+            let Weighed { host, model, evidence, .. } = of(i);
+            let found = shelf.evidence(&host, &model).unwrap();
+            assert_eq!(found == evidence, is_kept, "{i}");
+            assert!(is_kept || found == Evidence::default());
+        }
+    }
 }
 
 /// Cuts the power at every write in turn: what was told is there, and what goes on follows it.

@@ -5,15 +5,17 @@ use std::sync::{Arc, PoisonError, RwLock, mpsc};
 use freeway_primitives::Digest;
 use freeway_proofs::work::{LaneId, RECEIPT};
 use freeway_store::{Database, Failure};
-use redb::{Durability, WriteTransaction};
+use redb::{Durability, ReadableTable, ReadableTableMetadata, WriteTransaction};
 use tokio::sync::oneshot;
 
 use super::known::{Known, receipt};
 use super::tables::{
-    BODIES, Body, DIGESTS, FACTS, FLOOR, FOREIGN, RECORDS, RUNS, Record, Run, SHARES, ShareRecord, VOUCHERS,
-    bytes,
+    Against, BODIES, Body, DIGESTS, EVIDENCE, FACTS, FLOOR, FOREIGN, RECORDS, RUNS, Record, Run, SHARES,
+    ShareRecord, VOUCHERS, WEIGHED, bytes, row,
 };
 use super::{Finished, Signer, WorkError};
+use crate::work::Weighed;
+use crate::work::shelf::MAX_EVIDENCE;
 
 /// The most commands in one transaction.
 const MAX_BATCH: usize = 256;
@@ -29,6 +31,8 @@ pub(super) enum Command {
     Close(u64, Tell<()>),
     /// Keep another host's artifact.
     Keep { interval: u64, digest: Digest, body: Vec<u8>, tell: Tell<()> },
+    /// Keep what was found of another host's receipt.
+    Weigh(Box<Weighed>, Tell<()>),
     /// Remove a part of what is old; tells whether there is more.
     Prune { bodies: u64, all: u64, tell: Tell<bool> },
     /// Forget lanes that are over.
@@ -106,6 +110,10 @@ impl Writer {
                 }
                 Ok(Answer::Done(tell))
             }
+            Command::Weigh(weighed, tell) => {
+                weigh(txn, &weighed)?;
+                Ok(Answer::Done(tell))
+            }
             Command::Prune { bodies, all, tell } => {
                 Ok(Answer::Pruned(tell, super::prune::prune(txn, known, bodies, all)?))
             }
@@ -144,7 +152,8 @@ impl Writer {
             receipt,
         };
         let request = Arc::unwrap_or_clone(done.request);
-        let body = Body { request, output: done.output, endings: done.endings };
+        let Finished { output, endings, claims, .. } = done;
+        let body = Body { request, output, endings, claims };
         let place = (receipt.interval, lane.0, receipt.sequence);
         let first = Run { first: receipt.sequence, count: 0, fees: 0 };
         let run = known.runs.entry(receipt.interval).or_default().entry(lane).or_insert(first);
@@ -159,6 +168,33 @@ impl Writer {
         known.shares.insert(lane, share);
         Ok(record)
     }
+}
+
+/// Keeps what was found of a receipt, unless it was weighed before.
+fn weigh(txn: &WriteTransaction, weighed: &Weighed) -> Result<(), Failure> {
+    let Weighed { host, model, interval, receipt, evidence, is_suspected } = weighed;
+    let mut table = txn.open_table(WEIGHED)?;
+    if table.get((*interval, &receipt.0))?.is_some() {
+        return Ok(());
+    }
+    table.insert((*interval, &receipt.0), is_suspected)?;
+    let mut table = txn.open_table(EVIDENCE)?;
+    let against = Against { interval: *interval, evidence: *evidence };
+    table.insert((&host.0, &model.0), bytes(&against).as_slice())?;
+    if table.len()? > MAX_EVIDENCE as u64 {
+        let mut oldest: Option<(u64, [u8; 32], [u8; 32])> = None;
+        for known in table.iter()? {
+            let (place, known) = known?;
+            let known: Against = row("evidence", known.value())?;
+            let (host, model) = place.value();
+            let this = (known.interval, *host, *model);
+            oldest = Some(oldest.map_or(this, |oldest| oldest.min(this)));
+        }
+        if let Some((_, host, model)) = oldest {
+            table.remove((&host, &model))?;
+        }
+    }
+    Ok(())
 }
 
 impl Answer {

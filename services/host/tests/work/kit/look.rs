@@ -1,6 +1,7 @@
 //! How things stand on chain.
 
 use freeway_ledger::hosts::HOSTS;
+use freeway_ledger::models::SERVES;
 use freeway_ledger::work::{self, Commitment, State};
 use freeway_ledger::{Event, accounts, verification};
 use freeway_primitives::{Address, Amount};
@@ -35,6 +36,24 @@ impl Net {
             Event::Verification(event) => Some(event),
             _ => None,
         })
+    }
+
+    /// Whether a host says that it serves the model.
+    pub(crate) fn serves(&self, i: usize) -> bool {
+        SERVES.contains(&self.state, &self.nodes[i].address).unwrap()
+    }
+
+    /// All that members said of a host's samples of an interval.
+    pub(crate) fn findings(&self, i: usize, interval: u64) -> Vec<verification::Finding> {
+        let mut all = Vec::new();
+        for (place, branch) in (0u64..).zip(&self.commitment(i, interval).unwrap().branches) {
+            for member in &branch.committee {
+                let seat = (interval, (self.nodes[i].address, (place, *member)));
+                let given = verification::VERDICTS.get(&self.state, &seat).unwrap();
+                all.extend(given.into_iter().flat_map(|given| given.findings));
+            }
+        }
+        all
     }
 
     pub(crate) fn convicted(&self) -> Vec<Address> {

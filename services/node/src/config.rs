@@ -1,5 +1,6 @@
 //! The configuration of a node: a TOML file in which unknown keys are errors.
 
+mod explorer;
 mod gateway;
 mod lanes;
 mod serve;
@@ -11,6 +12,7 @@ use freeway_network::{PeerAddress, PeerId};
 use freeway_primitives::Address;
 use serde::{Deserialize, Serialize};
 
+pub use explorer::{ExplorerConfig, ReferencePrice};
 pub use gateway::{GatewayConfig, UpstreamConfig};
 pub use lanes::{GatewayFile, LanesConfig};
 pub use serve::ServeConfig;
@@ -95,6 +97,9 @@ pub struct NodeConfig {
     /// What the host serves in lanes; without it the host is drawn for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serve: Option<ServeConfig>,
+    /// The pages about the network.
+    #[serde(default)]
+    pub explorer: ExplorerConfig,
     /// What is kept on disk.
     #[serde(default)]
     pub store: StoreConfig,
@@ -286,6 +291,7 @@ impl NodeConfig {
         if config.store.flush_every == 0 || config.store.flush_every > 1_000 {
             return Err("store.flush_every must be from 1 to 1000".into());
         }
+        config.explorer.check()?;
         if let Some(sprint) = &config.sprint {
             if config.host.is_none() {
                 return Err("sprint: only a host sprints; add `host`, or remove the section".into());
@@ -375,6 +381,16 @@ listen = "127.0.0.1:0"
             (("127.0.0.1:27000", "127.0.0.1:0"), "consensus.listen"),
             (("data = \"data\"", "data = \"data\"\nhost = \"fwy1x\""), "host"),
             (("[rpc]\n", "[store]\nflush_every = 0\n[rpc]\n"), "flush_every"),
+            (("[rpc]\n", "[explorer]\napi = \"javascript:alert(1)\"\n[rpc]\n"), "explorer.api"),
+            (("[rpc]\n", "[explorer]\nhistory_epochs = 0\n[rpc]\n"), "history_epochs"),
+            (
+                (
+                    "[rpc]\n",
+                    "[[explorer.reference_prices]]\nname = \"x\"\ninput = \"1\"\noutput = \"2\"\nsource = \"y\"\n\
+                     date = \"today\"\n[rpc]\n",
+                ),
+                "YYYY-MM-DD",
+            ),
             (("[rpc]\n", "[serve]\n[rpc]\n"), "serve: hosts are asked"),
             (("[rpc]\n", "[sprint]\nlisten = \"127.0.0.1:0\"\n[rpc]\n"), "only a host sprints"),
             (("[rpc]\n", "[gateway]\nlisten = \"10.0.0.1:8700\"\n[rpc]\n"), "gateway.keys"),

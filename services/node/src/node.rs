@@ -110,7 +110,7 @@ pub struct Access {
 }
 
 /// Runs a node until `stop` becomes true. `key` is the node's key; with a host in the configuration it signs
-/// votes. `ready` is told once everything listens.
+/// votes. `ready` is told once everything listens. `mount` adds pages to its HTTP interface.
 ///
 /// # Errors
 /// [`RunError`] says why it stopped; what was acknowledged is durable, and a restart goes on from there.
@@ -118,6 +118,7 @@ pub async fn run(
     config: NodeConfig,
     genesis: Genesis,
     key: SecretKey,
+    mount: Option<rpc::Mount>,
     ready: oneshot::Sender<Ready>,
     stop: watch::Receiver<bool>,
 ) -> Result<(), RunError> {
@@ -207,10 +208,15 @@ pub async fn run(
         fatal: fatal.clone(),
     };
     let context = Arc::new(context);
+    let pages = mount.map(|mount| mount(Arc::clone(&context), ended.clone()));
+    let pages = pages.map_or_else(axum::Router::new, |rpc::Mounted { router, work }| {
+        parts.spawn(work);
+        router
+    });
     {
         let (context, ended, fatal) = (Arc::clone(&context), ended.clone(), fatal.clone());
         parts.spawn(async move {
-            if let Err(error) = rpc::serve(listener, context, ended).await {
+            if let Err(error) = rpc::serve_with(listener, context, pages, ended).await {
                 let _ = fatal.send(format!("the HTTP server stopped: {error}")).await;
             }
         });

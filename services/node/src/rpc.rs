@@ -5,6 +5,8 @@
 //! says so. Nothing here changes the node but the submission of transactions: there are no administrative
 //! endpoints, and no headers that would let other web sites' scripts read answers.
 //!
+//! Others in the same process can add pages of their own ([`Mount`]), within the same bounds.
+//!
 //! A storage error stops the node: whoever meets one reports it through [`Context::fatal`].
 
 mod accounts;
@@ -33,10 +35,13 @@ mod transactions;
 mod weights;
 mod work;
 
+use core::future::Future;
+use core::pin::Pin;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use axum::Router;
 use bytes::Bytes;
 use freeway_consensus::SigningGuard;
 use freeway_ledger::Genesis;
@@ -56,6 +61,17 @@ use listener::{Activity, Bounded};
 pub(crate) use listener::stopped;
 pub use openapi::openapi;
 pub use routes::routes;
+
+/// Makes pages beside the interface, from what the interface shows and the signal to stop.
+pub type Mount = Box<dyn FnOnce(Arc<Context>, watch::Receiver<bool>) -> Mounted + Send>;
+
+/// Pages beside the interface.
+pub struct Mounted {
+    /// They must have other paths than the interface.
+    pub router: Router,
+    /// What goes on behind them until the signal to stop.
+    pub work: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
 
 /// Requests that are answered at a time.
 const MAX_REQUESTS: usize = 1_024;
@@ -153,10 +169,23 @@ pub async fn serve(
     context: Arc<Context>,
     stop: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
+    serve_with(listener, context, Router::new(), stop).await
+}
+
+/// As [`serve`], with more pages.
+///
+/// # Errors
+/// If the listener fails for good.
+pub async fn serve_with(
+    listener: TcpListener,
+    context: Arc<Context>,
+    pages: Router,
+    stop: watch::Receiver<bool>,
+) -> std::io::Result<()> {
     let address = listener.local_addr()?;
     let server = Arc::new(Server::new(context, stop.clone()));
     let renderer = tokio::spawn(events::render(Arc::clone(&server)));
-    let app = routes::router(server).into_make_service_with_connect_info::<Activity>();
+    let app = routes::router(server, pages).into_make_service_with_connect_info::<Activity>();
     tracing::info!(%address, "RPC is listening");
     let served =
         axum::serve(Bounded::new(listener, stop.clone()), app).with_graceful_shutdown(stopped(stop)).await;

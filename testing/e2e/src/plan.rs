@@ -9,7 +9,8 @@ use freeway_api::genesis::GenesisFile;
 use freeway_ledger::{Genesis, GenesisAccount, GenesisHost, Params, Preset, Text};
 use freeway_node::NodeConfig;
 use freeway_node::config::{
-    ConsensusConfig, GossipConfig, JoinConfig, KeyConfig, RpcConfig, SprintConfig, StoreConfig,
+    ConsensusConfig, ExplorerConfig, GossipConfig, JoinConfig, KeyConfig, RpcConfig, SprintConfig,
+    StoreConfig,
 };
 use freeway_primitives::{Address, Amount, SecretKey};
 
@@ -141,6 +142,7 @@ impl Plan {
                     peers: others(&gossip).iter().map(ToString::to_string).collect(),
                     allowed: Vec::new(),
                 },
+                explorer: ExplorerConfig::default(),
                 join: JoinConfig { snapshot_from: Vec::new(), key_is_new: true },
                 sprint: self.sprint_shares.get(at).map(|share| {
                     let listen = free_port();
@@ -176,6 +178,7 @@ impl Plan {
                 peers: network.iter().map(|config| config.gossip.listen.to_string()).collect(),
                 allowed: Vec::new(),
             },
+            explorer: ExplorerConfig::default(),
             join: JoinConfig { snapshot_from, key_is_new: true },
             ..self.config(&name)
         };
@@ -202,6 +205,7 @@ impl Plan {
             gateway: None,
             serve: None,
             store: self.store.clone(),
+            explorer: ExplorerConfig::default(),
             join: JoinConfig::default(),
         }
     }

@@ -70,12 +70,13 @@ pub fn routes() -> Vec<(&'static str, &'static str)> {
     table().into_iter().map(|(method, path, _)| (method, path)).collect()
 }
 
-pub(super) fn router(server: Arc<Server>) -> Router {
+pub(super) fn router(server: Arc<Server>, pages: Router) -> Router {
     let mut router = Router::new();
     for (_, path, answer) in table() {
         router = router.route(path, answer);
     }
     router
+        .merge(pages.with_state(()))
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_path)
         .layer(CatchPanicLayer::custom(guard::on_panic))

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 use freeway_node::NodeConfig;
 use freeway_node::config::{
-    ConsensusConfig, GossipConfig, JoinConfig, KeyConfig, RpcConfig, ServeConfig, SprintConfig, StoreConfig,
+    ConsensusConfig, ExplorerConfig, GossipConfig, JoinConfig, KeyConfig, RpcConfig, ServeConfig,
+    SprintConfig, StoreConfig,
 };
 use freeway_primitives::{Address, Amount};
 use serde::Serialize;
@@ -168,6 +169,7 @@ impl Init {
             gateway: None,
             serve,
             store: StoreConfig::default(),
+            explorer: ExplorerConfig::default(),
             join: JoinConfig { snapshot_from: Vec::new(), key_is_new: self.key_is_new },
         };
         write_new(&config_path, config.to_toml().as_bytes())?;

@@ -139,8 +139,13 @@ impl Start {
             }
             announced
         };
+        let explorer = config.explorer.clone();
+        let pages = explorer.enabled.then(|| {
+            let private = config.sprint.as_ref().is_some_and(|sprint| sprint.allow_private);
+            freeway_explorer::mount(explorer, &config.data, private)
+        });
         let node = async move {
-            let run = node::run(config, genesis, key, ready, stopped).await;
+            let run = node::run(config, genesis, key, pages, ready, stopped).await;
             // A node that failed takes its host with it.
             ended.send_replace(true);
             run

@@ -42,6 +42,8 @@ use crate::keystore::{DerivationPath, KdfParams, KeyName, Keystore, Mnemonic, Pa
 use crate::network_file::NetworkFile;
 use crate::output::Output;
 
+/// Web pages that the developer's gateway answers to, at most.
+const MAX_PAGES: usize = 32;
 /// Hosts of a new network unless told otherwise.
 const DEFAULT_HOSTS: usize = 4;
 /// Each host's power until it proves its compute.
@@ -188,9 +190,14 @@ impl Layout {
         let nodes = self.assign_ports(&mut ports, &folders, wishes)?;
         let served = self.served(wishes, nodes.iter().map(|(_, _, config)| config))?;
         let rpc = nodes.iter().map(|(_, _, config)| format!("http://{}", config.rpc.listen)).collect();
-        let hosts = nodes.into_iter().map(|(name, path, _)| (name, path)).collect();
         let chain = genesis.chain().to_string();
-        let gateway = self.assign_gateway(&mut ports, rpc, &chain, &served)?;
+        let (gateway, api) = self.assign_gateway(&mut ports, rpc, &chain, &served)?;
+        let mut hosts = Vec::new();
+        for (name, path, mut config) in nodes {
+            config.explorer.api = Some(api.clone());
+            write(&path, config.to_toml().as_bytes())?;
+            hosts.push((name, path));
+        }
         Ok(Network { chain, hosts, gateway, key: self.api_key()?, served })
     }
 
@@ -225,14 +232,14 @@ impl Layout {
     }
 
     /// Writes the configuration of the developer's gateway. What its owner has changed stays; ports and nodes are
-    /// those of this start.
+    /// those of this start, and the pages of these nodes may ask it. Its file, and its base URL.
     fn assign_gateway(
         &self,
         ports: &mut Ports,
         rpc: Vec<String>,
         chain: &str,
         served: &[Served],
-    ) -> Result<PathBuf, Problem> {
+    ) -> Result<(PathBuf, String), Problem> {
         let folder = self.path(gateway::FOLDER);
         std::fs::create_dir_all(&folder).map_err(|error| Problem::file("make", &folder, error))?;
         let path = folder.join(gateway::FILE);
@@ -247,6 +254,12 @@ impl Layout {
         };
         let port = Some(file.gateway.listen.port()).filter(|port| *port > 1_024);
         file.gateway.listen = ports.prefer(port)?;
+        let cors = &mut file.gateway.cors;
+        for origin in rpc.iter().take(MAX_PAGES) {
+            if cors.len() < MAX_PAGES && !cors.iter().any(|known| known == origin || known == "*") {
+                cors.push(origin.clone());
+            }
+        }
         if let Some(lanes) = &mut file.lanes {
             lanes.rpc = rpc;
             for name in served.iter().map(|model| model.package.name()).filter(|name| *name != guide::NAME) {
@@ -257,7 +270,7 @@ impl Layout {
             lanes.chain = Some(chain.to_owned());
         }
         write(&path, file.to_toml().as_bytes())?;
-        Ok(path)
+        Ok((path, format!("http://{}/v1", file.gateway.listen)))
     }
 
     /// Makes keys, genesis and folders. The genesis is written last: it is what says that all is there.

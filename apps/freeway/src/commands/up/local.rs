@@ -5,8 +5,8 @@ use std::path::Path;
 
 use freeway_node::NodeConfig;
 use freeway_node::config::{
-    ConsensusConfig, GatewayConfig, GatewayFile, GossipConfig, JoinConfig, KeyConfig, LanesConfig, RpcConfig,
-    ServeConfig, SprintConfig, StoreConfig,
+    ConsensusConfig, ExplorerConfig, GatewayConfig, GatewayFile, GossipConfig, JoinConfig, KeyConfig,
+    LanesConfig, RpcConfig, ServeConfig, SprintConfig, StoreConfig,
 };
 use freeway_primitives::{Address, Amount};
 
@@ -43,6 +43,7 @@ pub(super) fn node(name: &str, host: Address, share: u8) -> NodeConfig {
         gateway: Some(hosts_gateway()),
         serve: Some(serve()),
         store: StoreConfig { cache_mib: 16, ..StoreConfig::default() },
+        explorer: ExplorerConfig::default(),
         join: JoinConfig { snapshot_from: Vec::new(), key_is_new: true },
     }
 }

@@ -43,6 +43,9 @@ impl Listener for Bounded {
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
         // Retries errors, such as too many open files, after a pause.
         let (stream, address) = Listener::accept(&mut self.inner).await;
+        // Each token is a frame of its own; waiting to fill a packet delays it by as much as the other side waits to
+        // acknowledge the one before.
+        let _ = stream.set_nodelay(true);
         let end = Box::pin(tokio::time::sleep(self.lifetime));
         let (lifetime, lease) = (self.lifetime, Lease::default());
         (Limited { stream, end, lifetime, lease, _permit: permit }, address)
@@ -138,5 +141,14 @@ mod tests {
         drop(holding);
         let error = io.read(&mut byte).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn frames_do_not_wait_for_each_other() {
+        let inner = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = inner.local_addr().unwrap();
+        let mut listener = Bounded::new(inner);
+        let (_client, (io, _)) = tokio::join!(TcpStream::connect(address), listener.accept());
+        assert!(io.stream.nodelay().unwrap());
     }
 }

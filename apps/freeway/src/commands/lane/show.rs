@@ -2,6 +2,8 @@
 
 use clap::Args;
 use freeway_api::{LaneView, ShareView};
+use freeway_ledger::lanes::probe::PROBER;
+use freeway_primitives::Address;
 use serde::Serialize;
 
 use crate::cli::Context;
@@ -31,7 +33,7 @@ impl Show for Shown {
         page.fields([
             ("lane", lane.id.to_string()),
             ("state", state),
-            ("payer", lane.payer.to_string()),
+            ("payer", payer(&lane.payer)),
             ("model", format!("{} ({})", lane.model, lane.tier)),
             ("prices", super::prices(&lane.prices)),
             ("escrow", lane.escrow.to_string()),
@@ -79,4 +81,9 @@ impl ShowLane {
         })?;
         context.output().result(&Shown(lane))
     }
+}
+
+/// Who pays: the network itself has an address that is nobody's.
+fn payer(payer: &Address) -> String {
+    if *payer == PROBER { "the network itself, out of the common pool".to_owned() } else { payer.to_string() }
 }

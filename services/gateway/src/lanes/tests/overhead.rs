@@ -207,7 +207,7 @@ fn overhead() {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             urls.push(format!("http://{}", listener.local_addr().unwrap()));
             let app = Router::new().route("/v1/lanes/{lane}/requests", post(bare));
-            tokio::spawn(async move { axum::serve(listener, app).await });
+            tokio::spawn(async move { axum::serve(prompt(listener), app).await });
         }
         urls
     });

@@ -2,6 +2,7 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -11,6 +12,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::serve::{Listener, ListenerExt};
 use freeway_api::serving::{Ask, Done, Ending, Frame, frame, most};
 use freeway_api::{ErrorBody, ErrorDetail};
 use freeway_engines::{
@@ -22,6 +24,7 @@ use freeway_primitives::{Address, Amount, Canonical, ChainId, Digest, PublicKey,
 use freeway_proofs::work::{self, Acceptance, LaneId, Prices, Receipt, Usage};
 use freeway_requests::{ModelRoot, TokenRequest};
 use futures::StreamExt;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::lanes::{Chain, ChainError, Lane, LaneEngine, LaneShare, LaneState, LanesConfig, Outcome, Sent};
@@ -82,6 +85,11 @@ pub(super) fn tokens(request: &TokenRequest, choice: u16) -> Vec<u32> {
     (0..request.max_tokens.min(8)).map(|at| u32::from(b'a') + (seed + at * 7) % 26).collect()
 }
 
+/// Sends each frame at once, as hosts do.
+pub(super) fn prompt(listener: tokio::net::TcpListener) -> impl Listener<Io = TcpStream, Addr = SocketAddr> {
+    listener.tap_io(|stream| stream.set_nodelay(true).unwrap())
+}
+
 impl FakeHost {
     pub(super) async fn start(number: u8) -> Arc<Self> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -95,7 +103,7 @@ impl FakeHost {
             url: format!("http://{}", listener.local_addr().unwrap()),
         });
         let app = Router::new().route("/v1/lanes/{lane}/requests", post(serve)).with_state(Arc::clone(&host));
-        tokio::spawn(async move { axum::serve(listener, app).await });
+        tokio::spawn(async move { axum::serve(prompt(listener), app).await });
         host
     }
 

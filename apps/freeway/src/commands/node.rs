@@ -13,7 +13,9 @@ pub(crate) use start::{READY_TIMEOUT, read_genesis};
 
 const EXAMPLES: &str = "\
 A network over several machines, step by step:
-  on every machine   freeway node init --home node1 --consensus 10.0.0.1:27000 --gossip 10.0.0.1:27100
+  on every machine   freeway keys new owner1
+                     freeway node init --home node1 --host owner1 --key-is-new \\
+                       --consensus 10.0.0.1:27000 --gossip 10.0.0.1:27100 --url http://10.0.0.1:27200
   send node1/host.json to one person, who makes the genesis and sends it back
   there              freeway genesis new --name example --host a.json --host b.json ... --out genesis.json
   on every machine   put genesis.json into node1 and the others' addresses into node1/node.toml

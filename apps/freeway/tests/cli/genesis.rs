@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::kit::Place;
+use crate::kit::{PASSPHRASE, Place};
 
 /// A place with two keys and the descriptions of `count` hosts, each of an account of its own.
 fn place(count: usize) -> Place {
@@ -91,4 +91,43 @@ fn contents_that_contradict_each_other_make_no_network() {
         assert_eq!(error["code"], *code, "{arguments:?}: {error}");
         assert!(!place.path("g").exists());
     }
+}
+
+/// The steps that `freeway node --help` shows, on one machine. A relative path of the command line stays where it is,
+/// though paths in the file count from the node's folder.
+#[test]
+fn the_steps_to_a_network_of_several_machines_lead_to_a_genesis() {
+    let place = Place::new();
+    place.write("secret", PASSPHRASE);
+    #[cfg(unix)]
+    std::fs::set_permissions(place.path("secret"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .unwrap();
+    let mut hosts = Vec::new();
+    for number in 1..=4 {
+        let (owner, home) = (format!("owner{number}"), format!("node{number}"));
+        place.json(&["keys", "new", &owner]);
+        let made = place.json(&[
+            "node",
+            "init",
+            "--home",
+            &home,
+            "--host",
+            &owner,
+            "--key-is-new",
+            "--url",
+            "http://10.0.0.1:27200",
+            "--passphrase-file",
+            "secret",
+        ]);
+        assert_eq!(made["host_file"], format!("{home}/host.json"));
+        let absolute = place.path("secret").canonicalize().unwrap();
+        let line = format!("passphrase_file = \"{}\"", absolute.display());
+        assert!(place.read(&format!("{home}/node.toml")).contains(&line), "{line}");
+        hosts.extend(["--host".to_owned(), format!("{home}/host.json")]);
+    }
+    let mut command = vec!["genesis", "new", "--name", "example", "--out", "genesis.json"];
+    command.extend(hosts.iter().map(String::as_str));
+    place.json(&command);
+    let refused = place.error(&["node", "start", "--config", "node1/node.toml"], 1);
+    assert!(refused["message"].as_str().unwrap().contains("genesis"), "{refused}");
 }

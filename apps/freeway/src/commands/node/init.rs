@@ -117,6 +117,12 @@ impl Show for Made {
 }
 
 impl Init {
+    fn passphrase_file(&self, context: &Context) -> Result<Option<PathBuf>, Problem> {
+        let absolute =
+            |path: &PathBuf| std::path::absolute(path).map_err(|error| Problem::file("find", path, error));
+        context.global().passphrase_file.as_ref().map(absolute).transpose()
+    }
+
     pub(super) fn run(self, context: &Context) -> Result<(), Problem> {
         let host: Option<Address> = self.host.as_ref().map(|party| context.address(party)).transpose()?;
         let serve = self.serve()?;
@@ -154,7 +160,8 @@ impl Init {
             key: KeyConfig {
                 keystore: "keys".into(),
                 name: KeyConfig::default_name(),
-                passphrase_file: context.global().passphrase_file.clone(),
+                // Paths in the file count from the node's folder, the one on the command line from where it is given.
+                passphrase_file: self.passphrase_file(context)?,
             },
             consensus: ConsensusConfig { listen: self.consensus, peers: Vec::new(), only_peers: false },
             gossip: GossipConfig { listen: self.gossip, peers: Vec::new(), allowed: Vec::new() },

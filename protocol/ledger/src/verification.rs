@@ -55,7 +55,7 @@ use crate::receipt;
 use crate::state::{Cell, Fault, Reader, Table};
 use crate::vaults::Vaults;
 
-pub(crate) use duty::{count_duties, forget, unchecked};
+pub(crate) use duty::{count_duties, forget, is_suspected, unchecked};
 pub use failure::Failure;
 pub use message::{
     Accusation, Answer, Event, Finding, Inclusion, Judgement, Leaf, Message, Proof, Report, Reveal, Signed,

@@ -194,7 +194,8 @@ pub(super) fn is_false(
 #[derive(Clone, Copy, Default)]
 struct Count {
     right: u32,
-    otherwise: u32,
+    wrong: u32,
+    unseen: u32,
     acquitted: bool,
 }
 
@@ -207,6 +208,35 @@ pub(crate) fn unchecked(
     host: &Address,
     commitment: &Commitment,
 ) -> Result<Vec<usize>, Fault> {
+    let missing = |count: &Count| !count.acquitted && count.right <= count.wrong.saturating_add(count.unseen);
+    let counts = counts(state, interval, host, commitment)?;
+    let branches: BTreeSet<usize> =
+        counts.iter().filter(|(_, count)| missing(count)).map(|((branch, _), _)| *branch).collect();
+    Ok(branches.into_iter().collect())
+}
+
+/// Whether most members, and more than one, found a sample wrong whose bits nobody can compute again.
+pub(crate) fn is_suspected(
+    state: &dyn Reader,
+    interval: u64,
+    host: &Address,
+    commitment: &Commitment,
+) -> Result<bool, Fault> {
+    let is_unlikely = |((branch, _), count): (&(usize, usize), &Count)| {
+        let tier = commitment.branches.get(*branch).map(|branch| branch.tier);
+        let others = count.right.saturating_add(count.unseen);
+        tier == Some(Tier::Statistical) && count.wrong > others.max(1)
+    };
+    Ok(counts(state, interval, host, commitment)?.iter().any(is_unlikely))
+}
+
+/// What members said about each sample, by branch and place.
+fn counts(
+    state: &dyn Reader,
+    interval: u64,
+    host: &Address,
+    commitment: &Commitment,
+) -> Result<BTreeMap<(usize, usize), Count>, Fault> {
     let samples = work::samples(host, interval, commitment);
     let mut counts: BTreeMap<(usize, usize), Count> =
         samples.iter().map(|sample| ((sample.branch, sample.place), Count::default())).collect();
@@ -219,7 +249,8 @@ pub(crate) fn unchecked(
                 match finding {
                     Finding::Right(_) if is_contradicted(&given, place) => {}
                     Finding::Right(_) => count.right = count.right.saturating_add(1),
-                    Finding::Wrong | Finding::NotShown => count.otherwise = count.otherwise.saturating_add(1),
+                    Finding::Wrong => count.wrong = count.wrong.saturating_add(1),
+                    Finding::NotShown => count.unseen = count.unseen.saturating_add(1),
                 }
             }
         }
@@ -232,10 +263,7 @@ pub(crate) fn unchecked(
             }
         }
     }
-    let missing = |count: &Count| !count.acquitted && count.right <= count.otherwise;
-    let branches: BTreeSet<usize> =
-        counts.iter().filter(|(_, count)| missing(count)).map(|((branch, _), _)| *branch).collect();
-    Ok(branches.into_iter().collect())
+    Ok(counts)
 }
 
 /// Whether a member's tag is not what the host revealed.

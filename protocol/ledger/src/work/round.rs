@@ -214,7 +214,7 @@ fn close(
     }
     let next = number.saturating_add(1);
     if next >= rules.max_rounds {
-        return settle::annul(context, interval, host, Void::Unchecked);
+        return settle::unchecked(context, interval, host, &commitment);
     }
     for branch in &mut commitment.branches {
         branch.asked = self::number(branch.committee.len());

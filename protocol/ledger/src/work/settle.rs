@@ -23,7 +23,7 @@ pub(super) fn decide(
             annul(context, interval, host, Void::Unrevealed)?;
         } else if !verification::unchecked(context.state, interval, host, commitment)?.is_empty() {
             // It was checked, but then word stood against word, and nobody decided it.
-            annul(context, interval, host, Void::Unchecked)?;
+            unchecked(context, interval, host, commitment)?;
         } else {
             mature(context, interval, host, commitment)?;
         }
@@ -65,6 +65,19 @@ pub(crate) fn annul(
     release(context, host, interval, commitment.fees)?;
     emit(context, Event::Voided { host: *host, interval, reason });
     if reason.is_fault() { weights::distrust(context, host) } else { Ok(()) }
+}
+
+/// Ends a commitment that members do not agree on. Where no bit can be computed again nobody is accused, so what most of
+/// them found unlikely costs the host its reputation here.
+pub(super) fn unchecked(
+    context: &mut Context<'_, '_>,
+    interval: u64,
+    host: &Address,
+    commitment: &Commitment,
+) -> Result<(), Fault> {
+    let is_suspected = verification::is_suspected(context.state, interval, host, commitment)?;
+    annul(context, interval, host, Void::Unchecked)?;
+    if is_suspected { weights::distrust(context, host) } else { Ok(()) }
 }
 
 /// A host was convicted for what it did in an interval: nothing that it has open matures. If that took collateral, it

@@ -1,5 +1,6 @@
 //! Checks of work: verdicts and what shows that they are false, demands, reports, trials, proofs.
 
+use freeway_ledger::models::{Description, Tier};
 use freeway_ledger::verification::{
     self, DEMANDS, Event, Finding, Judgement, Message as Verify, Proof, Ruling, TRIALS, VERDICTS, Verdict,
     open_trials,
@@ -746,7 +747,7 @@ fn the_statistical_tier_touches_no_collateral() {
     let mut shop = Shop::new(7);
     let root = Digest([0x44; 32]);
     let mut statistical = description("another-model");
-    statistical.tier = freeway_ledger::models::Tier::Statistical;
+    statistical.tier = Tier::Statistical;
     shop.sends(&user(0), register_model(root, statistical));
     let serving: Vec<_> = (0..7).map(|i| shop.market.chain.tx(&owner(i), serve(&[root]))).collect();
     shop.chain().block(&serving);
@@ -777,6 +778,34 @@ fn the_statistical_tier_touches_no_collateral() {
     assert_eq!(open_trials(&shop.market.chain.state).unwrap(), []);
     shop.finish(interval);
     assert_eq!((shop.state(1, interval), shop.reputation(lazy)), (State::Matured, 0));
+}
+
+/// Where nobody can be accused, what most members found wrong costs the fees and the reputation; elsewhere word stands
+/// against word until somebody accuses.
+#[test]
+fn what_most_members_find_unlikely_costs_reputation_on_the_statistical_tier_alone() {
+    for tier in [Tier::Statistical, Tier::Exact] {
+        let mut shop = Shop::new(10);
+        let root = Digest([0x44; 32]);
+        shop.sends(&user(0), register_model(root, Description { tier, ..description("another-model") }));
+        let serving: Vec<_> = (0..10).map(|i| shop.market.chain.tx(&owner(i), serve(&[root]))).collect();
+        shop.chain().block(&serving);
+        let lane = shop.market.open(freeway_ledger::lanes::Opened { model: root, ..opened(ESCROW, 10) });
+        shop.trust(0, 9);
+        shop.trust(1, 9);
+        let (interval, stake) = (shop.interval(), shop.stake(0));
+        shop.serve_as(0, lane, &[500], |_| false);
+        shop.serve(1, lane, &[500]);
+        shop.commit_all(interval);
+        shop.check_all(interval, &[]);
+        // One committee more.
+        shop.check_all(interval, &[]);
+        shop.finish_revealing(interval);
+        assert_eq!((shop.state(0, interval), shop.stake(0)), (void(Void::Unchecked), stake));
+        let expected = if tier == Tier::Statistical { 0 } else { 9 };
+        assert_eq!((shop.reputation(0), shop.reputation(1)), (expected, 9), "{tier:?}");
+        assert_eq!(shop.state(1, interval), State::Matured);
+    }
 }
 
 /// A commitment goes on when its judges are late, and nothing is left open.

@@ -125,6 +125,8 @@ impl<C: Chain> Shared<C> {
 
     /// One step of both cores; sends what they want sent. Gives the height, and what else is to be done.
     pub(super) fn turn(&self) -> (Height, Vec<Action>, Vec<WorkAction>) {
+        // Before the state is read: what is in a block by then is in that state, and nothing is sent twice.
+        let waiting = self.chain.waiting();
         let (state, height) = self.chain.state();
         if !self.chain.is_current() {
             return (height, Vec::new(), Vec::new());
@@ -135,7 +137,7 @@ impl<C: Chain> Shared<C> {
         });
         let (duties, work) = self.work(&state, height);
         messages.extend(duties);
-        if let Err(fault) = self.send(messages) {
+        if let Err(fault) = waiting.and_then(|waiting| self.send(messages, waiting)) {
             error!(%fault, %height, "nothing can be sent; trying again at the next block");
         }
         let (nonces, cpu) = (self.meter.nonces(), self.meter.cpu());
@@ -145,8 +147,8 @@ impl<C: Chain> Shared<C> {
 
     /// Sends messages in order, unless others of this host wait for a block. All of them together: they share the key's
     /// sequence.
-    fn send(&self, messages: Vec<Message>) -> Result<(), Fault> {
-        if messages.is_empty() || self.chain.waiting()? {
+    fn send(&self, messages: Vec<Message>, waiting: bool) -> Result<(), Fault> {
+        if messages.is_empty() || waiting {
             return Ok(());
         }
         let mut rest = messages;

@@ -128,6 +128,28 @@ async fn hosts_prove_themselves_to_each_other_whatever_happens_to_their_processe
     assert!(folder.path().join("0/host/epoch-1.race").exists());
 }
 
+/// A block that comes while a host takes a step has in it what the host has sent before: it is not sent again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_block_takes_in_mid_step_is_not_sent_again() {
+    let _processor = PROCESSOR.lock().await;
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::new(HOSTS);
+    world.hurry();
+    let mut processes = Vec::new();
+    for i in 0..HOSTS {
+        processes.push(Process::start(&world, i, folder.path()).await);
+    }
+    while world.state().1.0 < 40 {
+        world.block();
+    }
+    run_to(&world, 72).await;
+    assert_eq!(world.rejected(), []);
+    assert!(processes.iter().any(|process| process.host.stats().borrow().commitments > 0));
+    for process in processes {
+        process.end().await;
+    }
+}
+
 #[tokio::test]
 async fn a_port_that_is_taken_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -37,7 +37,7 @@ pub(super) fn open(context: &mut Context<'_, '_>, opened: &Opened) -> Result<(),
     }
     let Some(model) = MODELS.get(context.state, &opened.model)? else { return fail(Failure::UnknownModel) };
     let (payer, limit) = (context.caller, params.max_open_per_account);
-    let mut holds = PAYERS.get(context.state, &payer)?.unwrap_or_default();
+    let holds = PAYERS.get(context.state, &payer)?.unwrap_or_default();
     if holds.lanes >= limit {
         return fail(Failure::TooManyLanes { limit });
     }
@@ -47,13 +47,6 @@ pub(super) fn open(context: &mut Context<'_, '_>, opened: &Opened) -> Result<(),
     }
     accounts::debit(context, &payer, opened.escrow)?;
     context.shift(Vault::Accounts, Vault::Lanes, opened.escrow)?;
-    let id = NEXT.require(context.state)?;
-    NEXT.set(context.state, &LaneId(id.0.saturating_add(1)));
-    COUNT.set(context.state, &count.saturating_add(1));
-    holds.lanes = holds.lanes.saturating_add(1);
-    module::add(&mut holds.escrow, opened.escrow)?;
-    PAYERS.set(context.state, &payer, &holds);
-    models::hold(context, &opened.model)?;
     let height = context.block.height;
     let lane = Lane {
         payer,
@@ -70,11 +63,25 @@ pub(super) fn open(context: &mut Context<'_, '_>, opened: &Opened) -> Result<(),
         state: State::Waiting { value_of: height },
         shares: Vec::new(),
     };
-    WAITING.set(context.state, &(height, id), &());
+    Ok(enter(context, &lane)?)
+}
+
+/// Gives a new lane its number and its places in the state. Its escrow is in [`Vault::Lanes`] already.
+pub(super) fn enter(context: &mut Context<'_, '_>, lane: &Lane) -> Result<(), Fault> {
+    let id = NEXT.require(context.state)?;
+    NEXT.set(context.state, &LaneId(id.0.saturating_add(1)));
+    let count = COUNT.require(context.state)?;
+    COUNT.set(context.state, &count.saturating_add(1));
+    let mut holds = PAYERS.get(context.state, &lane.payer)?.unwrap_or_default();
+    holds.lanes = holds.lanes.saturating_add(1);
+    module::add(&mut holds.escrow, lane.escrow)?;
+    PAYERS.set(context.state, &lane.payer, &holds);
+    models::hold(context, &lane.model)?;
+    WAITING.set(context.state, &(lane.opened, id), &());
     ENDS.set(context.state, &(lane.expires, id), &());
-    BY_PAYER.set(context.state, &(payer, id), &());
-    LANES.set(context.state, &id, &lane);
-    emit(context, Event::Opened { lane: id, payer, model: lane.model, escrow: lane.escrow });
+    BY_PAYER.set(context.state, &(lane.payer, id), &());
+    LANES.set(context.state, &id, lane);
+    emit(context, Event::Opened { lane: id, payer: lane.payer, model: lane.model, escrow: lane.escrow });
     Ok(())
 }
 

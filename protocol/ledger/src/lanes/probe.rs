@@ -19,13 +19,9 @@ use freeway_proofs::draw::Stream;
 use freeway_proofs::work::{LaneId, Prices};
 use freeway_requests::{ModelRoot, TokenRequest};
 
-use super::{
-    BY_PAYER, COUNT, Constraints, ENDS, Event, LANES, Lane, NEXT, PAYERS, PROBED, PROBES, State, WAITING,
-    emit,
-};
+use super::{COUNT, Constraints, Lane, PROBED, PROBES, State, open};
 use crate::context::Context;
-use crate::models::{self, MODELS, Model, SERVED, Tier};
-use crate::module;
+use crate::models::{MODELS, Model, SERVED, Tier};
 use crate::state::{Fault, Reader};
 use crate::vaults::{Vault, vaults};
 
@@ -102,7 +98,7 @@ pub(super) fn run(context: &mut Context<'_, '_>) -> Result<(), Fault> {
             }
             cursor = Some(*root);
             if is_probed(context, root, model)? {
-                if !open(context, root)? {
+                if !open_for(context, root)? {
                     return Ok(());
                 }
                 PROBED.set(context.state, root);
@@ -124,7 +120,7 @@ fn is_probed(context: &Context<'_, '_>, root: &Digest, model: &Model) -> Result<
 }
 
 /// Opens a lane of probes; `false` if there is no money or no room for it.
-fn open(context: &mut Context<'_, '_>, root: &Digest) -> Result<bool, Fault> {
+fn open_for(context: &mut Context<'_, '_>, root: &Digest) -> Result<bool, Fault> {
     let (params, prices) = (&context.params.lanes, context.params.pricing.floor);
     let (shares, count) = (params.max_shares, COUNT.require(context.state)?);
     let requests = u128::from(params.probes) * u128::from(shares);
@@ -134,14 +130,6 @@ fn open(context: &mut Context<'_, '_>, root: &Digest) -> Result<bool, Fault> {
         return Ok(false);
     }
     context.shift(Vault::Pool, Vault::Lanes, escrow)?;
-    let id = NEXT.require(context.state)?;
-    NEXT.set(context.state, &LaneId(id.0.saturating_add(1)));
-    COUNT.set(context.state, &count.saturating_add(1));
-    let mut holds = PAYERS.get(context.state, &PROBER)?.unwrap_or_default();
-    holds.lanes = holds.lanes.saturating_add(1);
-    module::add(&mut holds.escrow, escrow)?;
-    PAYERS.set(context.state, &PROBER, &holds);
-    models::hold(context, root)?;
     let height = context.block.height;
     let lane = Lane {
         payer: PROBER,
@@ -157,10 +145,6 @@ fn open(context: &mut Context<'_, '_>, root: &Digest) -> Result<bool, Fault> {
         state: State::Waiting { value_of: height },
         shares: Vec::new(),
     };
-    WAITING.set(context.state, &(height, id), &());
-    ENDS.set(context.state, &(lane.expires, id), &());
-    BY_PAYER.set(context.state, &(PROBER, id), &());
-    LANES.set(context.state, &id, &lane);
-    emit(context, Event::Opened { lane: id, payer: PROBER, model: *root, escrow });
+    open::enter(context, &lane)?;
     Ok(true)
 }

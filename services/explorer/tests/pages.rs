@@ -6,13 +6,11 @@
 mod kit;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use freeway_explorer::{HISTORY_FILE, mount};
 use freeway_ledger::Text;
 use freeway_node::config::ExplorerConfig;
-use freeway_node::metrics::Metrics;
-use freeway_node::rpc::{Context, Mounted, serve_with};
+use freeway_node::rpc::{Mounted, serve_with};
 use freeway_primitives::Amount;
 use freeway_store::Config;
 use futures::StreamExt;
@@ -43,21 +41,7 @@ impl Served {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = watch::channel(false);
         let (fatal, _) = mpsc::channel(8);
-        let context = Arc::new(Context {
-            store: Arc::clone(&kit.store),
-            submitter: kit.submitter.clone(),
-            feed: kit.feed.clone(),
-            genesis: Arc::new(kit.genesis.clone()),
-            chain: kit.chain_id,
-            address: Some(address("host")),
-            guard: None,
-            gossip: None,
-            snapshots: None,
-            trail: None,
-            metrics: Arc::new(Metrics::new()),
-            started: Instant::now(),
-            fatal,
-        });
+        let context = Arc::new(kit.context(fatal));
         let make = mount(ExplorerConfig::default(), kit.folder.path(), true);
         let Mounted { router, work } = make(Arc::clone(&context), stopped.clone());
         let work = tokio::spawn(work);

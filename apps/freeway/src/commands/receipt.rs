@@ -1,7 +1,7 @@
 //! `freeway receipt`: what hosts were paid for, and whether they did it.
 
-mod bench;
 mod check;
+mod checker;
 mod inclusion;
 mod list;
 mod show;

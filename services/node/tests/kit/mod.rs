@@ -7,6 +7,7 @@
 #![allow(dead_code)]
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use freeway_consensus::parts::Opening;
 use freeway_consensus::{Application, Decided};
@@ -16,12 +17,15 @@ use freeway_ledger::{
 use freeway_node::duties::OUTBOX;
 use freeway_node::mempool::Limits;
 use freeway_node::mempool::journal::Journal;
+use freeway_node::metrics::Metrics;
+use freeway_node::rpc::Context;
 use freeway_node::{Chain, Durability, Duties, Feed, Mempool, Submitter};
 use freeway_primitives::{
     Address, Amount, BlockId, Canonical, Certificate, ChainId, CommitSignature, Height, SecretKey,
 };
 use freeway_store::{Config, Medium, SimulatedDisk, Store};
 use tempfile::TempDir;
+use tokio::sync::mpsc;
 
 /// The key of a name; the same in every run.
 pub(crate) fn key(name: &str) -> SecretKey {
@@ -66,7 +70,7 @@ pub(crate) struct Kit {
     pub(crate) chain: Chain,
     pub(crate) feed: Feed,
     pub(crate) submitter: Submitter,
-    outbox: tokio::sync::mpsc::Receiver<freeway_node::Outgoing>,
+    outbox: mpsc::Receiver<freeway_node::Outgoing>,
 }
 
 impl Kit {
@@ -140,6 +144,25 @@ impl Kit {
         let vote = certificate.vote_of(validator).sign(&self.chain_id, &key("consensus"));
         certificate.signatures.push(CommitSignature { validator, signature: vote.signature });
         certificate
+    }
+
+    /// What an HTTP server around it shows. It reports to `fatal`.
+    pub(crate) fn context(&self, fatal: mpsc::Sender<String>) -> Context {
+        Context {
+            store: Arc::clone(&self.store),
+            submitter: self.submitter.clone(),
+            feed: self.feed.clone(),
+            genesis: Arc::new(self.genesis.clone()),
+            chain: self.chain_id,
+            address: Some(address("host")),
+            guard: None,
+            gossip: None,
+            snapshots: None,
+            trail: None,
+            metrics: Arc::new(Metrics::new()),
+            started: Instant::now(),
+            fatal,
+        }
     }
 
     /// A transfer that may stand in any of the next thousand blocks.

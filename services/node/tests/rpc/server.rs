@@ -2,17 +2,15 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
 use freeway_api::{Client, ClientError, ErrorDetail};
 use freeway_consensus::SigningGuard;
-use freeway_node::metrics::Metrics;
 use freeway_node::rpc::{Context, serve};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::kit::{Kit, address};
+use crate::kit::Kit;
 
 /// A kit that is served.
 pub(crate) struct Served {
@@ -41,19 +39,10 @@ impl Served {
         let snapshots = kit.folder.path().join("snapshots");
         let trail = freeway_node::trail::Trail::open(kit.folder.path().join("trail")).unwrap();
         let context = Arc::new(Context {
-            store: Arc::clone(&kit.store),
-            submitter: kit.submitter.clone(),
-            feed: kit.feed.clone(),
-            genesis: Arc::new(kit.genesis.clone()),
-            chain: kit.chain_id,
-            address: Some(address("host")),
             guard: Some(guard.clone()),
-            gossip: None,
             snapshots: Some(snapshots.clone()),
             trail: Some(trail),
-            metrics: Arc::new(Metrics::new()),
-            started: Instant::now(),
-            fatal: fatal_out,
+            ..kit.context(fatal_out)
         });
         let server = tokio::spawn(serve(listener, Arc::clone(&context), stopped));
         let client = Client::new(&url).unwrap();

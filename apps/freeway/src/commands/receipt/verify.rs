@@ -8,7 +8,7 @@ use freeway_primitives::{Address, Amount, Digest};
 use freeway_requests::evidence::{Suspicion, THRESHOLD};
 use serde::Serialize;
 
-use super::bench::{Bench, Method, Outcome};
+use super::checker::{Checker, Method, Outcome};
 use super::which::WhichReceipts;
 use super::{Checked, Included, Inclusion};
 use crate::cli::{Context, Node};
@@ -143,7 +143,7 @@ impl Verify {
             Some(folder) => folder.clone(),
             None => context.directory()?.join(FOLDER),
         };
-        let mut bench = if self.skip_execution { None } else { Some(Bench::new(models)) };
+        let mut checker = if self.skip_execution { None } else { Some(Checker::new(models)) };
         let mut receipts = self.which.find(context).await?;
         let count = receipts.count;
         let (mut wrong, mut all) = (0_usize, 0_usize);
@@ -152,7 +152,7 @@ impl Verify {
             progress.set(format_args!("{} of {count}", all + 1));
             // Anew each time: what was pending may have come.
             let node = context.connect().await?;
-            let found = verify(&node, &kept, bench.as_mut()).await?;
+            let found = verify(&node, &kept, checker.as_mut()).await?;
             wrong += usize::from(!found.valid);
             all += 1;
             progress.set("");
@@ -172,14 +172,14 @@ impl Verify {
 }
 
 /// All checks of one receipt.
-async fn verify(node: &Node, kept: &KeptReceipt, bench: Option<&mut Bench>) -> Result<Found, Problem> {
+async fn verify(node: &Node, kept: &KeptReceipt, checker: Option<&mut Checker>) -> Result<Found, Problem> {
     let Checked { artifact, lane, signature, fee, mut notes } = Checked::of(node, kept).await?;
     let place = Inclusion::of(node, &artifact.receipt, lane.as_ref()).await?;
     notes.extend(place.note);
-    let looked = match bench {
-        Some(bench) => {
+    let looked = match checker {
+        Some(checker) => {
             let method = Method::of(node, &kept.root).await?;
-            Some(bench.look(kept, &artifact, method).await?)
+            Some(checker.look(kept, &artifact, method).await?)
         }
         None => None,
     };

@@ -66,7 +66,7 @@ impl Outcome {
 }
 
 /// The packages, and what they found so far.
-pub(super) struct Bench {
+pub(super) struct Checker {
     folder: PathBuf,
     engine: Arc<Exact>,
     /// The models that are loaded, with the number of their tokens.
@@ -74,7 +74,7 @@ pub(super) struct Bench {
     evidence: HashMap<(Address, Digest), Evidence>,
 }
 
-impl Bench {
+impl Checker {
     pub(super) fn new(folder: PathBuf) -> Self {
         let engine = Arc::new(Exact::new(ExactOptions::default()));
         Self { folder, engine, loaded: HashMap::new(), evidence: HashMap::new() }

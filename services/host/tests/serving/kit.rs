@@ -392,6 +392,19 @@ impl Running {
         reqwest::Client::new().post(url).body(ask.encode()).send().await.unwrap()
     }
 
+    /// A request that the engine has: one that its payer leaves before that was never there for it.
+    pub(crate) async fn begun(&self, lane: LaneId, ask: &Ask) -> reqwest::Response {
+        let mut response = self.post(lane, ask).await;
+        let mut frames = Frames::default();
+        loop {
+            match frames.next().unwrap() {
+                Some(Frame::Started { .. }) => return response,
+                Some(_) => {}
+                None => frames.push(&response.chunk().await.unwrap().unwrap()),
+            }
+        }
+    }
+
     /// The code with which a request is refused.
     pub(crate) async fn refused(&self, ask: &Ask) -> String {
         let response = self.post(ask.voucher.lane, ask).await;

@@ -91,7 +91,7 @@ async fn payers_come_first() {
     let mut running = Running::start(folder.path(), None).await;
     add_lane(&running);
     let prober = Arc::new(Prober::new(Arc::clone(&running.desk)));
-    let waiting = running.post(STUCK_LANE, &running.ask(STUCK_LANE, 0, 0, running.stuck_request())).await;
+    let waiting = running.begun(STUCK_LANE, &running.ask(STUCK_LANE, 0, 0, running.stuck_request())).await;
     assert_eq!(running.desk.running(), 1);
     Arc::clone(&prober).round().await;
     assert_eq!(running.store.share(PROBED), None);

@@ -3,6 +3,7 @@
 //! Each subcommand is one file in [`crate::commands`]: a clap struct with `run(self, &Context)`. What it finds
 //! around itself (directory, keys, nodes, output) is the [`Context`].
 
+mod address;
 mod context;
 mod directory;
 mod global;
@@ -22,6 +23,7 @@ use crate::commands;
 use crate::hints::{Exit, Problem};
 use crate::output::Output;
 
+pub(crate) use address::address_of_one;
 pub use context::Context;
 pub(crate) use context::KEYS;
 pub use global::Global;
@@ -70,6 +72,8 @@ pub struct Cli {
 pub enum Command {
     /// Start a network on this machine.
     Up(commands::up::Up),
+    /// Join a network that is there, and lend this machine to it.
+    Join(commands::join::Join),
     /// Run or prepare a node.
     Node(commands::node::Node),
     /// See height, epoch, phase and hosts.
@@ -142,6 +146,7 @@ impl Cli {
         match self.command {
             // These end in order when they are interrupted, which takes them a moment.
             Command::Up(command) => command.run(&context).await,
+            Command::Join(command) => command.run(&context).await,
             Command::Node(command) => command.run(&context).await,
             Command::Gateway(command) => command.run(&context).await,
             Command::Model(command) if command.ends_in_order() => command.run(&context).await,
@@ -156,6 +161,7 @@ impl Command {
     async fn run(self, context: &Context) -> Result<(), Problem> {
         match self {
             Self::Up(command) => command.run(context).await,
+            Self::Join(command) => command.run(context).await,
             Self::Node(command) => command.run(context).await,
             Self::Status(command) => command.run(context).await,
             Self::Chat(command) => command.run(context).await,

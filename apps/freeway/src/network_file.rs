@@ -57,7 +57,7 @@ impl NetworkFile {
                 "no_network",
                 format!("there is no network at {}", directory.display()),
             )
-            .hint("start one with `freeway up`, or name a node with --rpc URL"));
+            .hint("start one with `freeway up`, join one with `freeway join URL`, or name a node with --rpc URL"));
         }
         serde_json::from_slice(&read_bounded(&path, MAX_BYTES)?).map_err(|error| {
             Problem::new("no_network", format!("{} does not read as a network: {error}", path.display()))

@@ -12,6 +12,10 @@ pub struct PeersView {
     /// Where this node listens for peers.
     #[serde(default)]
     pub listen: Option<String>,
+    /// Where this node listens for those that take part in consensus or follow it; nothing if it keeps to the ones that
+    /// it knows.
+    #[serde(default)]
+    pub consensus: Option<String>,
     /// The peers.
     pub peers: Vec<PeerView>,
 }

@@ -200,6 +200,7 @@ pub async fn run(
         chain: chain_id,
         address: host,
         guard: host.map(|_| guard.clone()),
+        consensus: (!config.consensus.only_peers).then_some(config.consensus.listen),
         gossip: Some(gossip.clone()),
         snapshots: Some(snapshots_folder.clone()),
         trail: Some(trail),

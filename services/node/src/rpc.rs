@@ -37,6 +37,7 @@ mod work;
 
 use core::future::Future;
 use core::pin::Pin;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -100,6 +101,8 @@ pub struct Context {
     pub address: Option<Address>,
     /// Whether its votes may be signed, if it has a key.
     pub guard: Option<SigningGuard>,
+    /// Where others may join consensus through this node.
+    pub consensus: Option<SocketAddr>,
     /// The gossip network, if there is one.
     pub gossip: Option<Handle>,
     /// Where snapshots are, if they are offered: one folder per height.

@@ -1,4 +1,4 @@
-//! A network as `freeway up` makes it.
+//! A network as `freeway up` makes it, and a machine that joins one with `freeway join`.
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -17,7 +17,7 @@ use crate::signal::{Signal, is_alive, signal};
 /// How long `freeway up` may take until it says that the network is up, on a busy machine.
 const READY_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The line of `freeway up --json`.
+/// The line of `freeway up --json` and `freeway join --json`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct ReadyLine {
     /// Always true.
@@ -30,24 +30,30 @@ pub struct ReadyLine {
     pub pids: Vec<u32>,
     /// The network's identity.
     pub chain: String,
-    /// The OpenAI interface of the gateway that pays hosts.
+    /// The OpenAI interface of the gateway that pays hosts; nothing where none was started.
+    #[serde(default)]
     pub api: String,
     /// Its process.
     #[serde(default)]
     pub gateway_pid: Option<u32>,
     /// Those of all hosts.
+    #[serde(default)]
     pub apis: Vec<String>,
     /// The key for them.
+    #[serde(default)]
     pub key: String,
+    /// The node that other machines can join.
+    #[serde(default)]
+    pub join: Option<String>,
 }
 
-/// A running `freeway up`.
+/// A running `freeway up` or `freeway join`.
 #[derive(Debug)]
 pub struct Up {
     child: Child,
     ready: ReadyLine,
     _stdout: BufReader<ChildStdout>,
-    /// Interrupts `up` when its input closes, that is, also when this process is killed.
+    /// Interrupts it when its input closes, that is, also when this process is killed.
     _watchdog: Option<(Child, ChildStdin)>,
 }
 
@@ -58,11 +64,24 @@ impl Up {
     /// # Errors
     /// If it ends instead, with what it said, or is not up in time.
     pub async fn start(dir: &Path, args: &[&str]) -> Result<Self> {
+        Self::run("up", dir, args).await
+    }
+
+    /// Runs `freeway join --json --dir DIR ARGS...` and waits until its node listens. What it says goes into `join.log`
+    /// in the directory.
+    ///
+    /// # Errors
+    /// As [`Up::start`].
+    pub async fn join(dir: &Path, args: &[&str]) -> Result<Self> {
+        Self::run("join", dir, args).await
+    }
+
+    async fn run(name: &str, dir: &Path, args: &[&str]) -> Result<Self> {
         std::fs::create_dir_all(dir)?;
-        let log_path = dir.join("up.log");
+        let log_path = dir.join(format!("{name}.log"));
         let log = std::fs::OpenOptions::new().create(true).append(true).open(&log_path)?;
         let mut child = command(&freeway_binary()?)
-            .args(["up", "--json", "--dir"])
+            .args([name, "--json", "--dir"])
             .arg(dir)
             .args(args)
             .stdin(Stdio::null())
@@ -75,27 +94,27 @@ impl Up {
         let mut line = String::new();
         timeout(READY_TIMEOUT, stdout.read_line(&mut line))
             .await
-            .map_err(|_| eyre!("the network was not up within {READY_TIMEOUT:?}"))??;
+            .map_err(|_| eyre!("`freeway {name}` was not up within {READY_TIMEOUT:?}"))??;
         if line.is_empty() {
             let status = child.wait().await?;
             let log = std::fs::read_to_string(&log_path).unwrap_or_default();
-            bail!("`freeway up` ended ({status}): {}", error_line(&log).unwrap_or_default());
+            bail!("`freeway {name}` ended ({status}): {}", error_line(&log).unwrap_or_default());
         }
         let ready = serde_json::from_str(&line).wrap_err_with(|| format!("not a ready line: {line:?}"))?;
         Ok(Self { child, ready, _stdout: stdout, _watchdog: watchdog })
     }
 
-    /// What `up` said when the network was up.
+    /// What it said when it was up.
     pub fn ready(&self) -> &ReadyLine {
         &self.ready
     }
 
-    /// The process of `up` itself.
+    /// The process itself.
     ///
     /// # Errors
     /// If it has ended.
     pub fn pid(&self) -> Result<u32> {
-        self.child.id().ok_or_else(|| eyre!("`freeway up` has ended"))
+        self.child.id().ok_or_else(|| eyre!("it has ended"))
     }
 
     /// A client of a host.
@@ -106,17 +125,17 @@ impl Up {
         Ok(Client::new(&self.ready.rpc[at])?)
     }
 
-    /// Presses Ctrl-C and waits until `up` has ended: how.
+    /// Presses Ctrl-C and waits until it has ended: how.
     ///
     /// # Errors
     /// If it does not end within `limit`.
     pub async fn interrupt(&mut self, limit: Duration) -> Result<ExitStatus> {
         signal(self.pid()?, Signal::Interrupt);
         let ended = timeout(limit, self.child.wait()).await;
-        Ok(ended.map_err(|_| eyre!("`freeway up` did not end within {limit:?} of Ctrl-C"))??)
+        Ok(ended.map_err(|_| eyre!("it did not end within {limit:?} of Ctrl-C"))??)
     }
 
-    /// Kills `up` alone.
+    /// Kills the process alone.
     ///
     /// # Errors
     /// If it has ended already.

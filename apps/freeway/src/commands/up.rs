@@ -1,13 +1,11 @@
 //! `freeway up`: a whole network on this machine, one process for each host, and a gateway that pays them.
 
-mod children;
 mod layout;
-mod live;
 mod local;
-mod ports;
 mod register;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,12 +16,13 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::engine::WhichEngine;
+use super::launch::{Children, Listens, follow};
 use super::model::{FOLDER, find};
+use super::node::READY_TIMEOUT;
 use crate::cli::Context;
 use crate::hints::Problem;
 use crate::network_file::NetworkFile;
 use crate::output::{Output, Page, Show};
-use children::Children;
 use layout::{Layout, Wishes};
 
 /// The most hosts on one machine.
@@ -39,6 +38,8 @@ Examples:
   freeway up --dir /tmp/net       the same, elsewhere; a second start goes on from its data
   freeway up --fresh              throw away what is there and begin anew
   freeway up --json | head -1     one line for scripts once the network decides blocks
+  freeway up --address 192.168.1.10 --rpc-port 7700
+                                  reachable for other machines: they `freeway join` it
   freeway up --adversary fake:5   the last host fakes 5 % of its sprint; see it lose its power
   freeway up --fresh --model big --engine http://127.0.0.1:8080/v1
                                   the hosts serve the package `big` of DIR/models too:
@@ -68,6 +69,11 @@ pub struct Up {
     /// Begin anew: delete the network in the directory first.
     #[arg(long)]
     fresh: bool,
+
+    /// The address of this machine at which all of it listens, so that other machines can join. A network keeps its
+    /// address [default: 127.0.0.1].
+    #[arg(long, value_name = "IP", value_parser = crate::cli::address_of_one)]
+    address: Option<IpAddr>,
 
     /// First of the ports for HTTP, one for each host [default: free ones].
     #[arg(long, value_name = "PORT")]
@@ -113,6 +119,11 @@ struct Ready {
     gateway_pid: Option<u32>,
     /// The OpenAI interfaces of all hosts.
     apis: Vec<String>,
+    /// The node to join through.
+    join: Option<String>,
+    /// Whether other machines can reach it.
+    #[serde(skip)]
+    is_reachable: bool,
 }
 
 impl Show for Ready {
@@ -126,7 +137,14 @@ impl Show for Ready {
         let process = self.gateway_pid.map(|pid| format!("  (process {pid})")).unwrap_or_default();
         fields.push(("API", format!("{}{process}", self.api)));
         fields.push(("key", self.key.clone()));
+        if let Some(pages) = self.rpc.first() {
+            fields.push(("pages", format!("{pages}/")));
+        }
         page.fields(fields);
+        if let Some(node) = self.join.as_ref().filter(|_| self.is_reachable) {
+            page.gap();
+            page.line(format!("Another machine joins with: freeway join {node}"));
+        }
         page.gap();
         page.line(examples(&self.api, &self.key));
         page.gap();
@@ -176,6 +194,7 @@ impl Up {
         let network = layout.network(
             &Wishes {
                 hosts: self.hosts.map(usize::from),
+                address: self.address,
                 rpc_port: self.rpc_port,
                 sprint_threads: self.sprint_threads.map(usize::from),
                 model,
@@ -187,14 +206,14 @@ impl Up {
         for (host, kind) in &adversaries {
             output.note(format!("{host} will cheat: {kind}"));
         }
-        let mut children = Children::start(&network, &adversaries, self.restart)?;
+        let mut children = Children::start(&network.hosts, &adversaries, self.restart)?;
         let result = tokio::select! {
             result = serve(&mut children, &layout, &network, output) => result,
             () = crate::signals::stop() => Ok(()),
         };
         output.note("stopping");
         children.stop().await;
-        layout.forget_running();
+        layout.folder().forget_running();
         result
     }
 }
@@ -245,8 +264,9 @@ async fn serve(
     network: &layout::Network,
     output: Output,
 ) -> Result<(), Problem> {
-    let (rpc, apis): (Vec<_>, Vec<_>) =
-        children.all_listen().await?.into_iter().map(|listens| (listens.rpc, listens.api)).unzip();
+    let listens = children.all_listen(READY_TIMEOUT).await?;
+    let apis = listens.iter().filter_map(|Listens { api, .. }| api.clone()).collect();
+    let rpc: Vec<_> = listens.into_iter().map(|Listens { rpc, .. }| rpc).collect();
     let client = Client::new(&rpc[0]).map_err(|error| Problem::told("defect", error))?;
     let api = children.start_gateway(&network.gateway).await?;
     let height = first_block(&client, children).await?;
@@ -258,7 +278,7 @@ async fn serve(
         gateway_pid: children.gateway_pid(),
         chain: network.chain.clone(),
     };
-    layout.announce(&file)?;
+    layout.folder().announce(&file)?;
     let ready = Ready {
         ready: true,
         dir: layout.directory().to_owned(),
@@ -270,11 +290,13 @@ async fn serve(
         gateway_pid: file.gateway_pid,
         key: network.key.clone(),
         apis: file.apis.clone(),
+        join: file.rpc.first().cloned(),
+        is_reachable: !network.address.is_loopback(),
     };
     output.result(&ready)?;
     // The gateway waits for the models, and the hosts serve them as soon as they are there.
     let registering = register::models(&file.rpc, &network.served, layout.developer()?, output);
-    let followed = live::follow(children, layout, file.clone(), output);
+    let followed = follow(children, layout.folder(), file.clone(), output);
     tokio::select! {
         ended = followed => ended,
         () = async { registering.await; std::future::pending().await } => Ok(()),

@@ -22,8 +22,12 @@ use crate::metrics::Sample;
     (status = "5XX", description = "The node cannot answer.", body = ErrorBody),
 ))]
 pub(super) async fn peers(State(server): State<Arc<Server>>, _: Asked<Nothing>) -> Json<PeersView> {
-    let Some(handle) = &server.context.gossip else { return Json(PeersView::default()) };
+    let consensus = server.context.consensus.map(|address| address.to_string());
+    let Some(handle) = &server.context.gossip else {
+        return Json(PeersView { consensus, ..PeersView::default() });
+    };
     Json(PeersView {
+        consensus,
         local: Some(handle.local_id().to_string()),
         listen: Some(handle.listen_address().to_string()),
         peers: handle.peers().iter().map(view).collect(),

@@ -156,6 +156,7 @@ impl Kit {
             chain: self.chain_id,
             address: Some(address("host")),
             guard: None,
+            consensus: None,
             gossip: None,
             snapshots: None,
             trail: None,

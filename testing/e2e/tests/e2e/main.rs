@@ -10,6 +10,8 @@ mod http;
 mod inference;
 mod joining;
 mod lanes;
+#[cfg(target_os = "linux")]
+mod machines;
 mod sprint;
 mod up;
 

@@ -17,8 +17,7 @@
 //! asking: whoever can read the directory can use them. Accounts that matter belong into a keystore whose
 //! passphrase is somewhere else.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -31,19 +30,20 @@ use freeway_node::config::{GatewayFile, KeyConfig, ServeConfig, UpstreamConfig};
 use freeway_primitives::{Address, Amount, SecretKey};
 
 use super::local;
-use super::ports::Ports;
 use super::register::Served;
 use crate::commands::asking::KEY_FILE;
 use crate::commands::gateway::local as gateway;
+use crate::commands::join::{NODE, is_joined};
+use crate::commands::launch::{Folder, Ports, new_key, write, write_secret};
 use crate::commands::model::{FOLDER as MODELS, find};
 use crate::commands::node::read_genesis;
 use crate::hints::Problem;
-use crate::keystore::{DerivationPath, KdfParams, KeyName, Keystore, Mnemonic, Passphrase, PassphraseSource};
-use crate::network_file::NetworkFile;
+use crate::keystore::{Keystore, PassphraseSource};
 use crate::output::Output;
 
 /// Web pages that the developer's gateway answers to, at most.
 const MAX_PAGES: usize = 32;
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Hosts of a new network unless told otherwise.
 const DEFAULT_HOSTS: usize = 4;
 /// Each host's power until it proves its compute.
@@ -60,8 +60,7 @@ pub(super) const DEVELOPER: &str = "developer";
 /// The directory, held against other runs of `up`.
 #[derive(Debug)]
 pub(super) struct Layout {
-    directory: PathBuf,
-    _lock: File,
+    folder: Folder,
 }
 
 /// A network that is ready to start.
@@ -69,6 +68,8 @@ pub(super) struct Layout {
 pub(super) struct Network {
     /// Its identity.
     pub(super) chain: String,
+    /// Where all of it listens.
+    pub(super) address: IpAddr,
     /// Its hosts' names and configuration files.
     pub(super) hosts: Vec<(String, PathBuf)>,
     /// The configuration file of the developer's gateway.
@@ -84,6 +85,8 @@ pub(super) struct Network {
 pub(super) struct Wishes {
     /// So many hosts; a network that is there must have as many.
     pub(super) hosts: Option<usize>,
+    /// Where all of it listens.
+    pub(super) address: Option<IpAddr>,
     pub(super) rpc_port: Option<u16>,
     pub(super) sprint_threads: Option<usize>,
     /// A model that all hosts serve beside what they serve already.
@@ -95,32 +98,26 @@ pub(super) struct Wishes {
 impl Layout {
     /// Opens or makes the directory and takes its lock.
     pub(super) fn open(directory: PathBuf) -> Result<Self, Problem> {
-        std::fs::create_dir_all(&directory).map_err(|error| Problem::file("make", &directory, error))?;
-        let directory = directory.canonicalize().map_err(|error| Problem::file("find", &directory, error))?;
-        let path = directory.join("up.lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(|error| Problem::file("write", &path, error))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { directory, _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(Problem::new(
-                "running",
-                format!("a network is running in {} already", directory.display()),
-            )
-            .hint("see it with `freeway status`, stop it there with Ctrl-C, or choose another --dir")),
-            Err(TryLockError::Error(error)) => Err(Problem::file("lock", &path, error)),
+        let folder = Folder::open(directory)?;
+        if is_joined(&folder) {
+            let message = format!("the node in {} follows a network elsewhere", folder.path(NODE).display());
+            return Err(Problem::new("other_network", message).hint(
+                "start it with `freeway join`, or choose another --dir for a network of this machine",
+            ));
         }
+        Ok(Self { folder })
+    }
+
+    pub(super) fn folder(&self) -> &Folder {
+        &self.folder
     }
 
     pub(super) fn directory(&self) -> &Path {
-        &self.directory
+        self.folder.directory()
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.directory.join(name)
+        self.folder.path(name)
     }
 
     /// Deletes the network, and nothing that `up` did not make.
@@ -152,8 +149,8 @@ impl Layout {
     }
 
     fn host_folders(&self) -> Result<Vec<(String, PathBuf)>, Problem> {
-        let entries = std::fs::read_dir(&self.directory)
-            .map_err(|error| Problem::file("read", &self.directory, error))?;
+        let entries = std::fs::read_dir(self.directory())
+            .map_err(|error| Problem::file("read", self.directory(), error))?;
         let mut found: Vec<(usize, String, PathBuf)> = entries
             .filter_map(|entry| {
                 let entry = entry.ok()?;
@@ -171,7 +168,7 @@ impl Layout {
         let hosts = wishes.hosts;
         if !self.path("genesis.json").exists() {
             let count = hosts.unwrap_or(DEFAULT_HOSTS);
-            output.note(format!("making a network of {count} hosts in {}", self.directory.display()));
+            output.note(format!("making a network of {count} hosts in {}", self.directory().display()));
             self.make(count)?;
         }
         let genesis = read_genesis(&self.path("genesis.json"))?;
@@ -186,8 +183,14 @@ impl Layout {
                 "leave out --hosts to go on with it, choose another --dir, or begin anew with --fresh",
             ));
         }
-        let mut ports = Ports::new(seed(&self.directory, folders.len()));
-        let nodes = self.assign_ports(&mut ports, &folders, wishes)?;
+        let configs = configs(&folders)?;
+        let address = match (wishes.address, configs.first()) {
+            (Some(address), _) => address,
+            (None, Some((_, _, first))) => first.rpc.listen.ip(),
+            (None, None) => LOOPBACK,
+        };
+        let mut ports = Ports::new(address, seed(self.directory(), folders.len()))?;
+        let nodes = self.assign_ports(&mut ports, configs, wishes)?;
         let served = self.served(wishes, nodes.iter().map(|(_, _, config)| config))?;
         let rpc = nodes.iter().map(|(_, _, config)| format!("http://{}", config.rpc.listen)).collect();
         let chain = genesis.chain().to_string();
@@ -198,7 +201,7 @@ impl Layout {
             write(&path, config.to_toml().as_bytes())?;
             hosts.push((name, path));
         }
-        Ok(Network { chain, hosts, gateway, key: self.api_key()?, served })
+        Ok(Network { chain, address, hosts, gateway, key: self.api_key()?, served })
     }
 
     /// The models that are to be registered: the guide, the one that is wished for, and those for which servers answer.
@@ -276,7 +279,7 @@ impl Layout {
     /// Makes keys, genesis and folders. The genesis is written last: it is what says that all is there.
     fn make(&self, count: usize) -> Result<(), Problem> {
         self.clear()?;
-        let passphrase = self.make_passphrase()?;
+        let passphrase = self.folder.passphrase()?;
         let accounts = Keystore::open(self.path("keys"))?;
         let developer = new_key(&accounts, DEVELOPER, &passphrase)?;
         let mut genesis = Genesis {
@@ -312,16 +315,6 @@ impl Layout {
         write(&self.path("genesis.json"), GenesisFile::from(&genesis).to_json().as_bytes())
     }
 
-    fn make_passphrase(&self) -> Result<Passphrase, Problem> {
-        let mut random = [0; 32];
-        getrandom::fill(&mut random).map_err(|error| {
-            Problem::new("randomness", format!("the system gives no randomness: {error}"))
-        })?;
-        let path = self.path("passphrase");
-        write_secret(&path, &hex::encode(random))?;
-        Ok(PassphraseSource::File(path).existing("")?)
-    }
-
     /// The key for the gateways, made if there is none.
     fn api_key(&self) -> Result<String, Problem> {
         let path = self.path(KEY_FILE);
@@ -342,18 +335,11 @@ impl Layout {
     fn assign_ports(
         &self,
         ports: &mut Ports,
-        folders: &[(String, PathBuf)],
+        mut configs: Vec<(String, PathBuf, NodeConfig)>,
         wishes: &Wishes,
     ) -> Result<Vec<(String, PathBuf, NodeConfig)>, Problem> {
-        let mut configs = Vec::new();
-        for (at, (name, folder)) in folders.iter().enumerate() {
-            let path = folder.join("node.toml");
-            let text = std::fs::read_to_string(&path).map_err(|error| Problem::file("read", &path, error))?;
-            let mut config = NodeConfig::parse(&text).map_err(|error| {
-                Problem::told("invalid_config", format!("{}: {error}", path.display()))
-                    .or_hint("correct the file, or begin anew with --fresh")
-            })?;
-            let old = |address: std::net::SocketAddr| Some(address.port()).filter(|port| *port > 1_024);
+        for (at, (_, _, config)) in configs.iter_mut().enumerate() {
+            let old = |address: SocketAddr| Some(address.port()).filter(|port| *port > 1_024);
             config.rpc.listen = match wishes.rpc_port {
                 Some(first) => ports.exactly(first.saturating_add(at as u16))?,
                 None => ports.prefer(old(config.rpc.listen))?,
@@ -374,7 +360,6 @@ impl Layout {
             if let Some(model) = &wishes.model {
                 serve_too(serve, model.name(), wishes.server.as_ref());
             }
-            configs.push((name.clone(), path, config));
         }
         let consensus: Vec<_> = configs.iter().map(|(_, _, config)| config.consensus.listen).collect();
         let gossip: Vec<_> = configs.iter().map(|(_, _, config)| config.gossip.listen.to_string()).collect();
@@ -385,19 +370,20 @@ impl Layout {
         }
         Ok(configs)
     }
+}
 
-    /// Tells other commands where the network is.
-    pub(super) fn announce(&self, file: &NetworkFile) -> Result<(), Problem> {
-        let json = serde_json::to_vec_pretty(file).map_err(|error| {
-            Problem::new("defect", format!("the network file cannot be written: {error}"))
+/// The configurations of the hosts in these folders: their names, files and contents.
+fn configs(folders: &[(String, PathBuf)]) -> Result<Vec<(String, PathBuf, NodeConfig)>, Problem> {
+    let read = |(name, folder): &(String, PathBuf)| {
+        let path = folder.join("node.toml");
+        let text = std::fs::read_to_string(&path).map_err(|error| Problem::file("read", &path, error))?;
+        let config = NodeConfig::parse(&text).map_err(|error| {
+            Problem::told("invalid_config", format!("{}: {error}", path.display()))
+                .or_hint("correct the file, or begin anew with --fresh")
         })?;
-        write(&NetworkFile::path_in(&self.directory), &json)
-    }
-
-    /// The network runs no more. That the file cannot be removed is no reason to fail then.
-    pub(super) fn forget_running(&self) {
-        let _ = std::fs::remove_file(NetworkFile::path_in(&self.directory));
-    }
+        Ok((name.clone(), path, config))
+    };
+    folders.iter().map(read).collect()
 }
 
 /// Lets a host serve a model, by that server if there is one.
@@ -424,38 +410,10 @@ fn others<T: Clone>(all: &[T], own: usize) -> Vec<T> {
     all.iter().enumerate().filter(|(at, _)| *at != own).map(|(_, one)| one.clone()).collect()
 }
 
-/// A new file with one line that only its owner may read.
-fn write_secret(path: &Path, line: &str) -> Result<(), Problem> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path).map_err(|error| Problem::file("write", path, error))?;
-    writeln!(file, "{line}").map_err(|error| Problem::file("write", path, error))
-}
-
-/// The passphrase has 256 random bits: stretching would add nothing but time.
-fn new_key(keystore: &Keystore, name: &str, passphrase: &Passphrase) -> Result<SecretKey, Problem> {
-    let kdf = KdfParams::new(4, 8, 1).map_err(|error| Problem::new("defect", error.to_string()))?;
-    let path = DerivationPath::default();
-    let key = Mnemonic::generate()?.key(None, &path);
-    let name: KeyName = name.parse().map_err(|error| Problem::told("invalid_name", error))?;
-    keystore.create(&name, &key, Some(&path), passphrase, kdf)?;
-    Ok(key)
-}
-
 fn text(text: &str) -> Result<Text, Problem> {
     Text::new(text).map_err(|error| Problem::new("defect", error.to_string()))
 }
 
 fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
-}
-
-/// Replaces a file as a whole.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
-    let temporary = path.with_extension("new");
-    std::fs::write(&temporary, bytes)
-        .and_then(|()| std::fs::rename(&temporary, path))
-        .map_err(|error| Problem::file("write", path, error))
 }

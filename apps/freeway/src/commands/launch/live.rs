@@ -7,7 +7,7 @@ use freeway_api::Client;
 use tokio::time::Instant;
 
 use super::children::Children;
-use super::layout::Layout;
+use super::folder::Folder;
 use crate::hints::Problem;
 use crate::network_file::NetworkFile;
 use crate::output::Output;
@@ -17,10 +17,10 @@ const RENEW: Duration = Duration::from_millis(500);
 /// Renewals over which the pace is measured.
 const WINDOW: usize = 20;
 
-/// Shows the state of the network until no host is left.
-pub(super) async fn follow(
+/// Shows the state of the network until no node is left.
+pub(crate) async fn follow(
     children: &mut Children,
-    layout: &Layout,
+    folder: &Folder,
     mut file: NetworkFile,
     output: Output,
 ) -> Result<(), Problem> {
@@ -41,7 +41,7 @@ pub(super) async fn follow(
                     // What was started again has another process.
                     file.pids = children.pids();
                     file.gateway_pid = children.gateway_pid();
-                    layout.announce(&file)?;
+                    folder.announce(&file)?;
                 }
                 // Any host that answers will do.
                 let mut status = None;
@@ -52,7 +52,7 @@ pub(super) async fn follow(
                     }
                 }
                 let Some(status) = status else {
-                    progress.set("no host answers");
+                    progress.set("no node answers");
                     continue;
                 };
                 seen.push_back((Instant::now(), status.height));
@@ -65,8 +65,9 @@ pub(super) async fn follow(
                     }
                     _ => 0.0,
                 };
+                let catching_up = if status.synced { "" } else { "catching up: " };
                 progress.set(format!(
-                    "height {}  epoch {} {}  race {}  {pace:.1} blocks/s  {} waiting  {} hosts",
+                    "{catching_up}height {}  epoch {} {}  race {}  {pace:.1} blocks/s  {} waiting  {} hosts",
                     status.height,
                     status.epoch,
                     status.phase,

@@ -1,4 +1,4 @@
-//! The processes of the hosts, and that of the developer's gateway.
+//! The processes of nodes, and that of the developer's gateway.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,6 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::Instant;
 
-use super::layout::Network;
 use crate::commands::node::READY_TIMEOUT;
 use crate::hints::Problem;
 
@@ -62,16 +61,16 @@ struct Host {
 
 /// Where a process can be reached.
 #[derive(Debug)]
-pub(super) struct Listens {
+pub(crate) struct Listens {
     /// Its node; nothing for a gateway without one.
-    pub(super) rpc: String,
-    /// Its gateway.
-    pub(super) api: String,
+    pub(crate) rpc: String,
+    /// Its gateway, if it has one.
+    pub(crate) api: Option<String>,
 }
 
 /// The processes of all hosts, and of the gateway once it is started.
 #[derive(Debug)]
-pub(super) struct Children {
+pub(crate) struct Children {
     hosts: Vec<Host>,
     gateway: Option<Host>,
     restart: bool,
@@ -112,28 +111,30 @@ fn spawn(name: &str, config: &Path, role: Role) -> Result<Host, Problem> {
 }
 
 impl Children {
-    /// Starts all hosts. With `restart`, those that end by themselves are started again.
-    pub(super) fn start(
-        network: &Network,
+    /// Starts all nodes, of these names and configuration files. With `restart`, those that end by themselves are
+    /// started again.
+    pub(crate) fn start(
+        nodes: &[(String, PathBuf)],
         adversaries: &BTreeMap<String, String>,
         restart: bool,
     ) -> Result<Self, Problem> {
         let start = |(name, config): &(String, PathBuf)| {
             spawn(name, config, Role::Host { adversary: adversaries.get(name).cloned() })
         };
-        let hosts = network.hosts.iter().map(start).collect::<Result<_, _>>()?;
+        let hosts = nodes.iter().map(start).collect::<Result<_, _>>()?;
         Ok(Self { hosts, gateway: None, restart })
     }
 
     /// Starts the developer's gateway and waits until it listens: its URL. The hosts must listen before.
-    pub(super) async fn start_gateway(&mut self, config: &Path) -> Result<String, Problem> {
+    pub(crate) async fn start_gateway(&mut self, config: &Path) -> Result<String, Problem> {
         let gateway = self.gateway.insert(spawn("the gateway", config, Role::Gateway)?);
         let listening = tokio::time::timeout(READY_TIMEOUT, gateway.listens()).await;
-        Ok(listening.map_err(|_| gateway.problem("does not start"))??.api)
+        let listens = listening.map_err(|_| gateway.problem("does not start"))??;
+        listens.api.ok_or_else(|| gateway.problem("did not start"))
     }
 
     /// The process of the gateway.
-    pub(super) fn gateway_pid(&self) -> Option<u32> {
+    pub(crate) fn gateway_pid(&self) -> Option<u32> {
         self.gateway.as_ref().and_then(|gateway| gateway.child.id())
     }
 
@@ -142,23 +143,23 @@ impl Children {
         self.hosts.iter_mut().chain(&mut self.gateway)
     }
 
-    /// Waits until every host listens: their addresses for HTTP, as URLs.
-    pub(super) async fn all_listen(&mut self) -> Result<Vec<Listens>, Problem> {
+    /// Waits until every node listens: their addresses for HTTP, as URLs. Each may take so long.
+    pub(crate) async fn all_listen(&mut self, patience: Duration) -> Result<Vec<Listens>, Problem> {
         let mut all = Vec::new();
         for host in &mut self.hosts {
-            let listening = tokio::time::timeout(READY_TIMEOUT, host.listens()).await;
+            let listening = tokio::time::timeout(patience, host.listens()).await;
             all.push(listening.map_err(|_| host.problem("does not start"))??);
         }
         Ok(all)
     }
 
     /// The process of each host.
-    pub(super) fn pids(&self) -> Vec<u32> {
+    pub(crate) fn pids(&self) -> Vec<u32> {
         self.hosts.iter().map(|host| host.child.id().unwrap_or_default()).collect()
     }
 
     /// Fails if a process has ended.
-    pub(super) fn check_all_alive(&mut self) -> Result<(), Problem> {
+    pub(crate) fn check_all_alive(&mut self) -> Result<(), Problem> {
         for host in self.all() {
             if let Ok(Some(status)) = host.child.try_wait() {
                 return Err(host.problem(&format!("ended ({status})")));
@@ -169,13 +170,13 @@ impl Children {
 
     /// Waits until a host or the gateway ends by itself: its name and what is known of it. Fails when none is left. May be
     /// dropped and called again at any moment.
-    pub(super) async fn next_end(&mut self) -> Result<Problem, Problem> {
+    pub(crate) async fn next_end(&mut self) -> Result<Problem, Problem> {
         if self.hosts.iter().all(|host| host.ended.is_some()) {
             if self.restart {
                 return std::future::pending().await;
             }
-            return Err(Problem::new("all_ended", "no host is left")
-                .hint("see why in the hosts' node.log files, then run `freeway up` again"));
+            return Err(Problem::new("all_ended", "no node is left")
+                .hint("see why in their node.log files, then start again"));
         }
         let restart = self.restart;
         let running = self.all().filter(|host| host.ended.is_none());
@@ -198,7 +199,7 @@ impl Children {
     }
 
     /// With `restart`, starts again what ended a while ago; whether there was anything.
-    pub(super) fn revive(&mut self) -> Result<bool, Problem> {
+    pub(crate) fn revive(&mut self) -> Result<bool, Problem> {
         let (mut revived, restart) = (false, self.restart);
         for host in self.all() {
             if restart && host.ended.is_some_and(|ended| ended.elapsed() >= RESTART_AFTER) {
@@ -211,7 +212,7 @@ impl Children {
     }
 
     /// Ends all processes in order; those that do not follow are killed.
-    pub(super) async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         for host in self.all() {
             drop(host.stdin.take());
         }
@@ -236,8 +237,8 @@ impl Host {
         let said = read.ok().and_then(|_| serde_json::from_str::<serde_json::Value>(&line).ok());
         let field = |name: &str| said.as_ref()?[name].as_str().map(str::to_owned);
         match (field("rpc"), field("api"), &self.role) {
-            (Some(rpc), Some(api), _) => Ok(Listens { rpc, api }),
-            (None, Some(api), Role::Gateway) => Ok(Listens { rpc: String::new(), api }),
+            (Some(rpc), api, Role::Host { .. }) => Ok(Listens { rpc, api }),
+            (rpc, Some(api), Role::Gateway) => Ok(Listens { rpc: rpc.unwrap_or_default(), api: Some(api) }),
             _ => Err(self.problem("did not start")),
         }
     }

@@ -78,6 +78,8 @@ pub enum Command {
     Node(commands::node::Node),
     /// See height, epoch, phase and hosts.
     Status(commands::status::Status),
+    /// Find out what is wrong with a machine, a node or a gateway.
+    Doctor(commands::doctor::Doctor),
     /// Talk with a model.
     Chat(commands::chat::Chat),
     /// Make and keep packages of models, and add them to a network.
@@ -164,6 +166,7 @@ impl Command {
             Self::Join(command) => command.run(context).await,
             Self::Node(command) => command.run(context).await,
             Self::Status(command) => command.run(context).await,
+            Self::Doctor(command) => command.run(context).await,
             Self::Chat(command) => command.run(context).await,
             Self::Model(command) => command.run(context).await,
             Self::Gateway(command) => command.run(context).await,

@@ -7,6 +7,7 @@ pub mod block;
 pub mod chat;
 pub mod completions;
 pub mod delegate;
+pub mod doctor;
 pub mod endorse;
 pub mod endorsement;
 mod engine;

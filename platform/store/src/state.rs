@@ -21,6 +21,9 @@ use crate::{Config, MAX_KEY_BYTES, MAX_VALUE_BYTES, StoreError};
 /// Old receipts removed in one flush; more wait for the next.
 const RECEIPTS_PRUNED_AT_ONCE: usize = 10_000;
 
+/// The file's name.
+pub(crate) const STATE_FILE: &str = "state.redb";
+
 /// The state database and what is not yet in it.
 pub(crate) struct State {
     pub(crate) database: Database,
@@ -35,11 +38,8 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn open(session: &Session, config: &Config) -> Result<Self, StoreError> {
-        let opening = Opening {
-            name: "state.redb",
-            cache_bytes: config.cache_bytes / 2,
-            verify: config.verify_on_open,
-        };
+        let opening =
+            Opening { name: STATE_FILE, cache_bytes: config.cache_bytes / 2, verify: config.verify_on_open };
         let database = Database::open(session, &opening, create)?;
         let cache = Arc::new(NodeCache::new(config.cache_bytes / 8 * 3));
         let base = Arc::new(Base::load(&database, Arc::clone(&cache))?);

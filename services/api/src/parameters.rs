@@ -182,6 +182,17 @@ pub struct BeaconParamsView {
     pub seats: u16,
 }
 
+/// The schemas of [`ParamsView`] and all that it contains, by their names: for the reference in the documentation.
+pub fn schemas() -> serde_json::Value {
+    #[derive(utoipa::OpenApi)]
+    #[openapi(components(schemas(ParamsView)))]
+    struct Rules;
+
+    // A tree of strings always serialises.
+    let mut document = serde_json::to_value(<Rules as utoipa::OpenApi>::openapi()).unwrap_or_default();
+    document["components"]["schemas"].take()
+}
+
 impl From<&Params> for ParamsView {
     fn from(params: &Params) -> Self {
         // Taken apart field by field, so that a new parameter cannot be forgotten here.

@@ -3,6 +3,7 @@
 mod explorer;
 mod gateway;
 mod lanes;
+mod schema;
 mod serve;
 
 use std::net::SocketAddr;
@@ -11,10 +12,12 @@ use std::path::{Path, PathBuf};
 use freeway_network::{PeerAddress, PeerId};
 use freeway_primitives::Address;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub use explorer::{ExplorerConfig, ReferencePrice};
 pub use gateway::{GatewayConfig, UpstreamConfig};
 pub use lanes::{GatewayFile, LanesConfig};
+pub use schema::schemas;
 pub use serve::ServeConfig;
 
 /// Bytes of a configuration file; a longer one is no configuration.
@@ -68,16 +71,20 @@ impl core::fmt::Display for ConfigKind {
 }
 
 /// A node's configuration. Relative paths count from the file's folder.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NodeConfig {
     /// The node's name in logs and for peers.
     pub moniker: String,
-    /// Where the node keeps its data.
+    /// The folder of the node's data: chain, state, races, receipts. The first start makes it. Never run two nodes on copies
+    /// of it.
+    #[schema(value_type = String, format = "path")]
     pub data: PathBuf,
-    /// The network's genesis file.
+    /// The network's genesis file, the same on all its nodes.
+    #[schema(value_type = String, format = "path")]
     pub genesis: PathBuf,
-    /// The host that this node signs for; without one it only follows.
+    /// The host that this node signs for: the address of the account that owns it, `fwy1…`. Without one the node only
+    /// follows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// The node's key.
@@ -108,11 +115,12 @@ pub struct NodeConfig {
     pub join: JoinConfig,
 }
 
-/// Where the node's key is.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// Where a key is.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyConfig {
-    /// The keystore folder.
+    /// The folder of keys, encrypted, as `freeway keys` makes it.
+    #[schema(value_type = String, format = "path")]
     pub keystore: PathBuf,
     /// The key's name in it.
     #[serde(default = "KeyConfig::default_name")]
@@ -120,6 +128,7 @@ pub struct KeyConfig {
     /// A file with the keystore's passphrase, readable by its owner only. Without it the passphrase comes from
     /// the environment variable FREEWAY_PASSPHRASE or from the terminal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = "path")]
     pub passphrase_file: Option<PathBuf>,
 }
 
@@ -131,24 +140,27 @@ impl KeyConfig {
 }
 
 /// The network of validators.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConsensusConfig {
     /// Where to listen, as IP:PORT.
+    #[schema(value_type = String, format = "IP:PORT")]
     pub listen: SocketAddr,
     /// Validators or sentries to stay connected with, as IP:PORT.
     #[serde(default)]
+    #[schema(value_type = Vec<String>)]
     pub peers: Vec<SocketAddr>,
-    /// Talk to `peers` only: for a validator behind sentries.
+    /// Talk to `peers` only: for a validator behind sentries, whose address nobody else learns.
     #[serde(default)]
     pub only_peers: bool,
 }
 
 /// The network of transactions.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GossipConfig {
     /// Where to listen, as IP:PORT.
+    #[schema(value_type = String, format = "IP:PORT")]
     pub listen: SocketAddr,
     /// Nodes to stay connected with, as HOST:PORT or ID@HOST:PORT.
     #[serde(default)]
@@ -182,26 +194,28 @@ impl GossipConfig {
 }
 
 /// The HTTP interface.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RpcConfig {
     /// Where to listen, as IP:PORT; port 0 takes a free one.
+    #[schema(value_type = String, format = "IP:PORT")]
     pub listen: SocketAddr,
 }
 
 /// How a host sprints, and where others find what it must show them.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SprintConfig {
     /// Threads that compute; 0 takes one for each core.
     #[serde(default)]
     pub threads: usize,
-    /// The part of the time in which they do, in percent.
+    /// The part of the time of a race in which they compute, in percent.
     #[serde(default = "SprintConfig::default_share")]
     pub share: u8,
-    /// Where openings are served, as IP:PORT; port 0 takes a free one.
+    /// Where other hosts and payers ask this one, as IP:PORT; port 0 takes a free one.
+    #[schema(value_type = String, format = "IP:PORT")]
     pub listen: SocketAddr,
-    /// The URL under which other hosts reach that; kept up to date in the host's record on the chain. Without it
+    /// The URL under which others reach `listen`; kept up to date in the host's record on the chain. Without it
     /// the record stays as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
@@ -218,14 +232,15 @@ impl SprintConfig {
 }
 
 /// What is kept on disk, and when it is written.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreConfig {
     /// Memory for caches in MiB.
     pub cache_mib: usize,
-    /// Blocks to keep; 0 keeps all.
+    /// Blocks to keep; 0 keeps all. Nodes that join without a snapshot need all of them from somebody.
     pub retain_blocks: u64,
-    /// Blocks between two writes of the state. Blocks themselves are written at once.
+    /// Blocks between two writes of the state. Blocks themselves are written at once; after a crash, so many are executed
+    /// again at most.
     pub flush_every: u64,
     /// Epochs between two snapshots for new nodes; 0 makes none.
     pub snapshot_every_epochs: u64,
@@ -240,7 +255,7 @@ impl Default for StoreConfig {
 }
 
 /// How a new node gets the chain's state.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct JoinConfig {
     /// Nodes, as URLs, from which an empty node fetches a snapshot instead of executing every block since
@@ -282,11 +297,21 @@ impl NodeConfig {
     /// A description with line and key.
     pub fn parse(text: &str) -> Result<Self, String> {
         let config: Self = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// What makes no sense, in words.
+    ///
+    /// # Errors
+    /// Names the key.
+    pub fn check(&self) -> Result<(), String> {
+        let config = self;
         config.gossip.peers()?;
         config.gossip.allowed()?;
         config.host()?;
         if config.store.cache_mib > 1 << 20 {
-            return Err("store.cache_mib is more than a tebibyte".into());
+            return Err("store.cache_mib must be at most 1048576, a tebibyte".into());
         }
         if config.store.flush_every == 0 || config.store.flush_every > 1_000 {
             return Err("store.flush_every must be from 1 to 1000".into());
@@ -319,7 +344,7 @@ impl NodeConfig {
         if config.consensus.listen.port() == 0 {
             return Err("consensus.listen needs a port: peers must know where to find this node".into());
         }
-        Ok(config)
+        Ok(())
     }
 
     /// The host, parsed.

@@ -67,7 +67,8 @@ impl Context {
             }
         };
         Err(Problem::new("unreachable", message)
-            .hint("start the network again with `freeway up`, or name a node with --rpc URL"))
+            .hint("start the network again with `freeway up`, or name a node with --rpc URL")
+            .and_hint("`freeway doctor` looks for what is wrong"))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The reference of the command line, generated from the command line itself.
 
+pub mod configuration;
+
 use clap::{Command, CommandFactory};
 
 use super::{Cli, HELP_COLUMNS};

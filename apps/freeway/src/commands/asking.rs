@@ -83,7 +83,7 @@ impl WhichGateway {
 }
 
 /// The key in a file: its last word, so that a line `NAME KEY` will do.
-fn read_key(file: &Path) -> Result<Secret, Problem> {
+pub(crate) fn read_key(file: &Path) -> Result<Secret, Problem> {
     let text = String::from_utf8(read_bounded(file, MAX_KEY_BYTES)?)
         .map_err(|_| Problem::file("read", file, "it is not text"))?;
     let line = text.lines().find(|line| !line.trim().is_empty() && !line.starts_with('#'));

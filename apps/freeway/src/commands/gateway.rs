@@ -25,7 +25,7 @@ use crate::network_file::NetworkFile;
 use crate::output::{Page, Show};
 
 pub(crate) use engines::Engines;
-pub(crate) use start::{start, until, upstream_options};
+pub(crate) use start::{keys, start, until, upstream_options};
 
 /// Where a gateway keeps what it must not forget, in the directory of a network.
 const DATA: &str = "gateway-data";

@@ -44,7 +44,7 @@ pub struct LaneParamsView {
     pub max_shares: u8,
     /// The shortest life of a lane in blocks.
     pub min_lifetime: u64,
-    /// The longest.
+    /// The longest life of a lane in blocks.
     pub max_lifetime: u64,
     /// Blocks in which hosts may still settle a lane that closes.
     pub grace_blocks: u64,

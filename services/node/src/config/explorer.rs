@@ -1,6 +1,7 @@
 //! The section of the pages about the network.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The most epochs of history.
 const MAX_EPOCHS: u64 = 100_000;
@@ -12,7 +13,7 @@ const MAX_REFERENCES: usize = 64;
 const MAX_TEXT_BYTES: usize = 200;
 
 /// The pages about the network, which the node serves beside its interface, and the history that they show.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExplorerConfig {
     /// Whether there are pages. Without them nothing is kept for them either.
@@ -43,7 +44,7 @@ impl Default for ExplorerConfig {
 }
 
 /// What somebody else charges for a million tokens.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReferencePrice {
     /// Who, and for which model.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Sequences that one model computes at once, at most.
 const MAX_SEQUENCES: usize = 4_096;
@@ -12,26 +13,31 @@ const MAX_SEQUENCES: usize = 4_096;
 const MAX_UPSTREAMS: usize = 64;
 
 /// How a node serves models behind the OpenAI interface.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GatewayConfig {
     /// Where it listens, as IP:PORT; port 0 takes a free one.
+    #[schema(value_type = String, format = "IP:PORT")]
     pub listen: SocketAddr,
     /// A file of keys, one `NAME KEY` a line. Without it everybody is answered, which only a loopback address
     /// may do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = "path")]
     pub keys: Option<PathBuf>,
     /// The folder in which the gateway keeps what keys with budgets and passes have spent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = "path")]
     pub data: Option<PathBuf>,
     /// The folder of passes, with the public keys of their owners and the list of revoked ones. Without it no pass
     /// is taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = "path")]
     pub passes: Option<PathBuf>,
     /// The folder of model packages.
     #[serde(default = "GatewayConfig::default_models")]
+    #[schema(value_type = String, format = "path")]
     pub models: PathBuf,
-    /// Which of them are served, by name or root. The built-in one is `guide`.
+    /// The models that are served, by name or root of their packages. The built-in one is `guide`.
     #[serde(default = "GatewayConfig::default_serve")]
     pub serve: Vec<String>,
     /// Threads that compute; 0 takes one for each core.
@@ -43,7 +49,7 @@ pub struct GatewayConfig {
     /// Sequences that each model computes at once.
     #[serde(default = "GatewayConfig::default_sequences")]
     pub sequences: usize,
-    /// Web pages that may ask, as origins; none unless named.
+    /// Web pages that may ask, as origins such as `https://example.org`; none unless named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cors: Vec<String>,
     /// OpenAI-compatible servers that answer for further models.
@@ -52,15 +58,16 @@ pub struct GatewayConfig {
 }
 
 /// A server that answers for models.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamConfig {
     /// Its base URL, ending in `/v1`.
     pub url: String,
-    /// A file with the key that it wants.
+    /// A file with the key that it wants, in its first line. Without it none is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = "path")]
     pub key_file: Option<PathBuf>,
-    /// The names of models here, with their names there.
+    /// The names of models here, with their names there, such as `{ big = "qwen2.5-7b" }`; at least one.
     #[serde(default)]
     pub models: BTreeMap<String, String>,
 }
@@ -164,7 +171,7 @@ pub(super) fn check_engine(
         return Err(format!("{section}.sequences must be from 1 to {MAX_SEQUENCES}"));
     }
     if !(1..=1 << 20).contains(&cache_mib) {
-        return Err(format!("{section}.cache_mib must be from 1 to a tebibyte"));
+        return Err(format!("{section}.cache_mib must be from 1 to 1048576, a tebibyte"));
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use freeway_primitives::{Address, Amount};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{ConfigError, ConfigKind, GatewayConfig, KeyConfig, read_text};
 
@@ -29,7 +30,7 @@ const MAX_HOSTS: u8 = 16;
 /// keystore = "keys"
 /// name = "developer"
 /// ```
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GatewayFile {
     /// The OpenAI interface, and the engine of this machine.
@@ -40,7 +41,7 @@ pub struct GatewayFile {
 }
 
 /// How a gateway pays hosts.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LanesConfig {
     /// Nodes of the network, as URLs; if one is silent, the next is asked.
@@ -60,9 +61,11 @@ pub struct LanesConfig {
     pub hosts: u8,
     /// What a lane is filled with at a time.
     #[serde(with = "freeway_api::text::coins", default = "LanesConfig::default_escrow")]
+    #[schema(value_type = String, format = "amount")]
     pub escrow: Amount,
     /// The most that is spent in all, from the first start on.
     #[serde(with = "freeway_api::text::coins", default = "LanesConfig::default_budget")]
+    #[schema(value_type = String, format = "amount")]
     pub budget: Amount,
     /// Blocks until a lane closes by itself; a new one is opened before.
     #[serde(default = "LanesConfig::default_lifetime")]
@@ -75,6 +78,7 @@ pub struct LanesConfig {
     pub operators: Vec<String>,
     /// Where lanes, receipts and the key of vouchers are kept.
     #[serde(default = "LanesConfig::default_data")]
+    #[schema(value_type = String, format = "path")]
     pub data: PathBuf,
     /// Answer with this machine's engine, free of charge and without receipt, while no lane is open.
     #[serde(default)]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{GatewayConfig, UpstreamConfig};
 
@@ -13,7 +14,7 @@ const MAX_MODELS: usize = 64;
 const MAX_REQUESTS: usize = 4_096;
 
 /// What a host serves to those who pay in lanes. It is asked where its openings are, at `sprint.listen`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServeConfig {
     /// The models, by name or root. The host says by itself on the chain that it serves those of them that are
@@ -25,8 +26,9 @@ pub struct ServeConfig {
     pub requests: usize,
     /// The folder of model packages.
     #[serde(default = "GatewayConfig::default_models")]
+    #[schema(value_type = String, format = "path")]
     pub folder: PathBuf,
-    /// Threads that compute; 0 takes one for each core. This and the next two hold for the node's own gateway as well:
+    /// Threads that compute; 0 takes one for each core. This, `cache_mib` and `sequences` hold for the node's own gateway as well:
     /// both have one engine.
     #[serde(default)]
     pub threads: usize,

@@ -6,6 +6,7 @@ mod bad_input;
 mod chaos;
 mod crash;
 mod damage;
+mod doctor;
 mod http;
 mod inference;
 mod joining;

@@ -75,7 +75,7 @@ pub(crate) fn upstream_options(config: &UpstreamConfig) -> Result<UpstreamOption
 }
 
 /// Reads a file with one `NAME KEY` a line, and what the key may do; lines that begin with `#` are remarks.
-fn keys(path: &Path) -> Result<KeySet, Problem> {
+pub(crate) fn keys(path: &Path) -> Result<KeySet, Problem> {
     let mut keys = KeySet::new();
     for (number, line) in text(path)?.lines().enumerate() {
         if line.trim().is_empty() || line.starts_with('#') {

@@ -195,6 +195,7 @@ async fn serve(
     let file =
         NetworkFile { rpc, pids: children.pids(), chain: member.chain.to_string(), ..NetworkFile::default() };
     folder.announce(&file)?;
+    layout::has_started(member)?;
     output.result(&Ready {
         ready: true,
         dir: folder.directory().to_owned(),

@@ -101,6 +101,9 @@ async fn a_second_machine_joins_becomes_a_host_and_proves_its_compute() -> Resul
     ensure!(view.endpoints.iter().all(|url| url.starts_with("http://127.0.0.3:")), "{:?}", view.endpoints);
     ensure!(own.status().await?.address == Some(host), "the node does not know its host");
 
+    let config = std::fs::read_to_string(second.join("node/node.toml"))?;
+    ensure!(config.contains("key_is_new = false"), "a lost node would sign at once:\n{config}");
+
     // It stops in order, and the next start needs no more than its directory.
     let height = own.status().await?.height;
     joined.interrupt(STOP).await?;

@@ -9,6 +9,7 @@ use freeway_node::config::GatewayFile;
 use super::finding::Finding;
 use crate::cli::Context;
 use crate::commands::gateway::local as gateway;
+use crate::commands::join::NODE;
 use crate::commands::node::read_genesis;
 use crate::hints::Problem;
 use crate::network_file::NetworkFile;
@@ -88,7 +89,12 @@ impl Scope {
         let directory = context.directory()?;
         let folders = local_nodes(&directory);
         let network = NetworkFile::read(&directory).map(|file| file.rpc).unwrap_or_default();
-        let nodes = folders.into_iter().map(|(name, path)| Subject::read(Some(name), path, true)).collect();
+        let mut nodes: Vec<_> =
+            folders.into_iter().map(|(name, path)| Subject::read(Some(name), path, true)).collect();
+        let joined = directory.join(NODE).join("node.toml");
+        if joined.exists() {
+            nodes.push(Subject::read(None, joined, false));
+        }
         let path = directory.join(gateway::FOLDER).join(gateway::FILE);
         let gateway = path.exists().then(|| named(path, network.is_empty()));
         Ok(Self { nodes, gateway, rpc, network, directory: Some(directory), fast })

@@ -98,17 +98,12 @@ pub(super) fn prepare(folder: &Folder, wishes: &Wishes<'_>, output: &Output) -> 
     let path = home.join(CONFIG);
     let key = key(folder, &home)?;
     let mut config = if path.exists() {
-        let text = std::fs::read_to_string(&path).map_err(|error| Problem::file("read", &path, error))?;
-        NodeConfig::parse(&text).map_err(|error| {
-            Problem::told("invalid_config", format!("{}: {error}", path.display()))
-                .or_hint("correct the file, or remove it: `freeway join URL` makes a new one")
-        })?
+        read(&path)?
     } else {
         let Some(found) = wishes.found else { return Err(nobody_named(folder)) };
         new_config(wishes.address.unwrap_or(found.from))?
     };
     apply(&mut config, wishes)?;
-    config.join.key_is_new = !home.join(DATA).exists();
     write(&path, config.to_toml().as_bytes())?;
     let host = config.host().map_err(|error| Problem::told("invalid_config", error))?;
     let url = config.sprint.as_ref().and_then(|sprint| sprint.url.clone());
@@ -116,6 +111,21 @@ pub(super) fn prepare(folder: &Folder, wishes: &Wishes<'_>, output: &Output) -> 
         output.detail(format_args!("other hosts are told to reach this one at {url}"));
     }
     Ok(Member { chain: genesis.chain(), name: genesis.name.to_string(), config: path, host, key, url })
+}
+
+/// The node has started: should it lose its data one day, it must not sign as if its key were new.
+pub(super) fn has_started(member: &Member) -> Result<(), Problem> {
+    let mut config = read(&member.config)?;
+    config.join.key_is_new = false;
+    write(&member.config, config.to_toml().as_bytes())
+}
+
+fn read(path: &Path) -> Result<NodeConfig, Problem> {
+    let text = std::fs::read_to_string(path).map_err(|error| Problem::file("read", path, error))?;
+    NodeConfig::parse(&text).map_err(|error| {
+        Problem::told("invalid_config", format!("{}: {error}", path.display()))
+            .or_hint("correct the file, or remove it: `freeway join URL` makes a new one")
+    })
 }
 
 /// The genesis of the directory, or that which was found.

@@ -1,0 +1,1 @@
+//! What messages make of the model.

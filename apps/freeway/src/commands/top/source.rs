@@ -422,6 +422,10 @@ impl<'a> Asker<'a> {
 
     /// Commitments to served work, and lanes.
     async fn requests(&mut self) -> Result<(), Ended> {
+        // Its stages change with blocks in which nothing happens.
+        let work = self.client.work().await?;
+        let rounds: Vec<u64> = work.rounds.iter().map(|round| round.interval).collect();
+        self.tell(News::Rounds(Box::new(work))).await?;
         if self.work {
             let mut known: Vec<(u64, Address)> = Vec::new();
             if self.has_explorer {
@@ -435,8 +439,8 @@ impl<'a> Asker<'a> {
                 );
                 self.tell(News::Work(rows)).await?;
             } else {
-                for round in self.client.work().await?.rounds {
-                    let page = self.client.commitments(round.interval, None, PAGE).await?;
+                for interval in rounds {
+                    let page = self.client.commitments(interval, None, PAGE).await?;
                     known.extend(page.commitments.iter().map(|one| (one.interval, one.host)));
                 }
             }

@@ -114,20 +114,31 @@ impl Canvas<'_> {
         }
     }
 
-    /// A head over an area, with a rule to its right end; what is below it is left.
+    /// A head over an area, with a note and a rule to its right end; what is below it is left.
     fn head(&mut self, area: Rect, title: &str, note: &str) -> Rect {
         let look = self.look;
         let rule = look.sign("─", "-");
         let width = usize::from(area.width);
-        let title = text::fit(title, width, look.cut());
+        let title = text::fit(title, width.saturating_sub(1), look.cut());
         let mut left = width.saturating_sub(text::width(&title) + 1);
-        let note = if left > 3 { text::fit(note, left - 2, look.cut()) } else { String::new() };
+        let note = match left.checked_sub(6) {
+            Some(room) if !note.is_empty() => text::fit(note, room, look.cut()),
+            _ => String::new(),
+        };
+        let before = rule.repeat(if note.is_empty() { 0 } else { 2 });
+        let mut pieces = vec![(title.as_str(), Ink::Head), (" ", Ink::Plain)];
         if !note.is_empty() {
-            left = left.saturating_sub(text::width(&note) + 1);
+            pieces.extend([
+                (before.as_str(), Ink::Soft),
+                (" ", Ink::Plain),
+                (&note, Ink::Soft),
+                (" ", Ink::Plain),
+            ]);
+            left = left.saturating_sub(text::width(&note) + 4);
         }
-        let note = if note.is_empty() { note } else { note + " " };
         let rest = rule.repeat(left);
-        self.text(area, 0, &[(&title, Ink::Head), (" ", Ink::Plain), (&note, Ink::Soft), (&rest, Ink::Soft)]);
+        pieces.push((&rest, Ink::Soft));
+        self.text(area, 0, &pieces);
         below(area, 1)
     }
 
@@ -141,7 +152,7 @@ impl Canvas<'_> {
 }
 
 /// The cells of a label.
-const LABEL: usize = 10;
+const LABEL: usize = 12;
 
 /// What is left of an area below so many rows.
 fn below(area: Rect, rows: u16) -> Rect {
@@ -161,5 +172,7 @@ fn halves(area: Rect) -> (Rect, Rect) {
     (Rect { width: left, ..area }, right)
 }
 
+#[cfg(test)]
+pub(super) mod samples;
 #[cfg(test)]
 mod tests;

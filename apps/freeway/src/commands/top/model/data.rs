@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use freeway_api::explorer::{EpochRow, EventRow, HostEpochRow, LaneRow, NowView};
 use freeway_api::{
     BlockEvent, BlockSummary, CommitmentView, EarningsView, HostView, LaneView, SprintHostView,
-    SprintResultsView, SprintView, Status,
+    SprintResultsView, SprintView, Status, WorkView,
 };
 use freeway_primitives::Address;
 use serde::Serialize;
@@ -43,6 +43,8 @@ pub(in crate::commands::top) enum News {
     Earned(Box<EarningsView>),
     /// Everything about a host.
     Host(Box<Detail>),
+    /// How far the checks of each interval's work are.
+    Rounds(Box<WorkView>),
     /// Commitments and their ends, newest first.
     Work(Vec<EventRow>),
     /// A commitment to served work.
@@ -94,6 +96,7 @@ pub(in crate::commands::top) struct Data {
     pub(in crate::commands::top) results: Option<SprintResultsView>,
     pub(in crate::commands::top) earned: BTreeMap<Address, EarningsView>,
     pub(in crate::commands::top) detail: Option<Box<Detail>>,
+    pub(in crate::commands::top) work: Option<WorkView>,
     pub(in crate::commands::top) requests: Requests,
     pub(in crate::commands::top) lanes: Vec<LaneRow>,
     pub(in crate::commands::top) logs: Logs,
@@ -156,6 +159,7 @@ impl Data {
                 self.earned.insert(earned.host, *earned);
             }
             News::Host(detail) => self.detail = Some(detail),
+            News::Rounds(work) => self.work = Some(*work),
             News::Work(events) => self.requests.history(&events),
             News::Commitment(view) => self.requests.commitment(*view),
             News::Lanes(lanes) => self.lanes = lanes,

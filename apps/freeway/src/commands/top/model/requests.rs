@@ -73,14 +73,8 @@ impl Request {
         self.fees.0.saturating_mul(1_000_000).checked_div(tokens.into()).map(Amount)
     }
 
-    /// Whether it was paid out, as far as the host's account says: `to_settle` is what it has not settled.
-    pub(in crate::commands::top) fn settled(&self, to_settle: Option<Amount>) -> Settled {
-        match (self.state.as_str(), to_settle) {
-            ("matured", None) => Settled::Unknown,
-            ("matured", Some(Amount(0))) => Settled::Yes,
-            ("matured", Some(_)) => Settled::Due,
-            _ => Settled::No,
-        }
+    fn is_matured(&self) -> bool {
+        self.state == "matured"
     }
 }
 
@@ -92,6 +86,19 @@ impl Requests {
     /// All that are known, newest first.
     pub(in crate::commands::top) fn all(&self) -> impl Iterator<Item = &Request> {
         self.0.values().rev()
+    }
+
+    /// Whether a commitment was paid out, as far as the host's account says: `to_settle` is what it has not settled
+    /// of all that matured. The oldest is settled first.
+    pub(in crate::commands::top) fn settled(&self, request: &Request, to_settle: Option<Amount>) -> Settled {
+        if !request.is_matured() {
+            return Settled::No;
+        }
+        let Some(to_settle) = to_settle else { return Settled::Unknown };
+        let newer = self.all().take_while(|other| other.interval > request.interval);
+        let newer = newer.filter(|other| other.host == request.host && other.is_matured());
+        let owed = newer.fold(0u128, |sum, other| sum.saturating_add(other.fees.0));
+        if owed < to_settle.0 { Settled::Due } else { Settled::Yes }
     }
 
     fn entry(&mut self, interval: u64, host: Address) -> &mut Request {

@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 
 use super::{Canvas, below};
 use crate::commands::top::keys::HELP;
-use crate::commands::top::look::Ink;
+use crate::commands::top::look::{Ink, Look};
 use crate::commands::top::model::{Model, View};
 use crate::commands::top::text::{count, ends, grouped, pad, span, width};
 
@@ -17,7 +17,7 @@ const NEVER_LATE_MS: u64 = 10_000;
 pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model) -> Rect {
     chain(canvas, area, model);
     tabs(canvas, area, model);
-    let notices = notices(model);
+    let notices = notices(model, canvas.look);
     let mut rows = 2;
     for (text, ink) in &notices {
         canvas.text(area, rows, &[(text, *ink)]);
@@ -107,7 +107,7 @@ fn tabs(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
 }
 
 /// What one has to know before believing anything else.
-fn notices(model: &Model) -> Vec<(String, Ink)> {
+fn notices(model: &Model, look: Look) -> Vec<(String, Ink)> {
     let data = model.data();
     // Whether the node is there is true now, also while the picture is stopped.
     let link = &model.latest().link;
@@ -118,7 +118,7 @@ fn notices(model: &Model) -> Vec<(String, Ink)> {
     }
     if !link.reached && !link.url.is_empty() {
         let ago = span(model.now_ms.saturating_sub(link.since_ms));
-        let problem = link.problem.as_deref().map(|why| format!(": {}", super::text::clean(why)));
+        let problem = link.problem.as_deref().map(|why| format!(": {}", look.clean(why)));
         let text =
             format!("node away for {ago}, what is shown is old; trying again{}", problem.unwrap_or_default());
         notices.push((text, Ink::Bad));
@@ -145,7 +145,7 @@ fn notices(model: &Model) -> Vec<(String, Ink)> {
                 notices.push((text, Ink::Warn));
             }
             "stopped" => {
-                let why = super::text::clean(history.problem.as_deref().unwrap_or("no reason given"));
+                let why = look.clean(history.problem.as_deref().unwrap_or("no reason given"));
                 notices.push((format!("the node's history does not go on: {why}"), Ink::Warn));
             }
             _ => {}

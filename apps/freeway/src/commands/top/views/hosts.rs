@@ -22,8 +22,10 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
         Some(status) if !status.hosts_complete => {
             format!("the {} with the most power; freeway host list has all", grouped(all as u64))
         }
-        _ if hosts.len() != all => format!("{} of {}", grouped(hosts.len() as u64), grouped(all as u64)),
-        _ => grouped(all as u64),
+        _ if hosts.len() != all => {
+            format!("{} of {}", grouped(hosts.len() as u64), count(all as u64, "host", "hosts"))
+        }
+        _ => count(all as u64, "host", "hosts"),
     };
     let inner = canvas.head(area, "Hosts", &note);
     if hosts.is_empty() {

@@ -13,9 +13,6 @@ use crate::commands::top::text::{bytes, coins, count, grouped, pad, percent, rat
 
 /// From this width on there are two columns.
 const WIDE: u16 = 76;
-/// Cells of a gauge's words.
-const GAUGE_LABEL: usize = 10;
-
 pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
     let data = model.data();
     let Some(status) = &data.status else {
@@ -59,17 +56,13 @@ fn chain(canvas: &mut Canvas<'_>, area: Rect, data: &Data, status: &Status) {
         Some(block) => {
             let signed = format!("{} of {} signed", grouped(block.signers), grouped(validators(status)));
             let round = match block.round {
-                0 => ", first attempt".to_owned(),
+                0 => String::new(),
                 round => format!(", attempt {}", u64::from(round) + 1),
             };
             let few = block.signers.saturating_mul(4) < validators(status).saturating_mul(3);
             let ink = if few || block.round > 0 { Ink::Warn } else { Ink::Good };
-            canvas.field(
-                inner,
-                1,
-                "finality",
-                &[("at once", Ink::Plain), ("; ", Ink::Soft), (&signed, ink), (&round, Ink::Plain)],
-            );
+            let pieces = [("at once", Ink::Plain), (", ", Ink::Plain), (&signed, ink), (&round, Ink::Warn)];
+            canvas.field(inner, 1, "finality", &pieces);
         }
         None => canvas.field(inner, 1, "finality", &[("-", Ink::Soft)]),
     }
@@ -94,11 +87,8 @@ fn chain(canvas: &mut Canvas<'_>, area: Rect, data: &Data, status: &Status) {
         SigningView::None => ("signs no blocks", Ink::Plain),
     };
     let version = canvas.look.clean(&status.version);
-    let node = format!(
-        ", {}, {version}, up {}",
-        count(status.peers, "peer", "peers"),
-        span(status.uptime_s.saturating_mul(1_000))
-    );
+    let up = span(status.uptime_s.saturating_mul(1_000));
+    let node = format!(", {}, up {up}, {version}", count(status.peers, "peer", "peers"));
     canvas.field(inner, 4, "node", &[(signs, ink), (&node, Ink::Soft)]);
     let hosts =
         format!("{}{}", grouped(status.hosts.len() as u64), if status.hosts_complete { "" } else { "+" });
@@ -132,7 +122,9 @@ fn clock(canvas: &mut Canvas<'_>, area: Rect, data: &Data, status: &Status) -> u
     let total = now.clock.epoch_blocks.max(1);
     let done = total.saturating_sub(status.blocks_left_in_epoch);
     let pace = data.block_ms().unwrap_or(now.clock.block_ms);
-    let left = |blocks: u64| format!("{} left, {}", grouped(blocks), span(blocks.saturating_mul(pace)));
+    let left = |blocks: u64| {
+        format!("{} left, {}", count(blocks, "block", "blocks"), span(blocks.saturating_mul(pace)))
+    };
     let inner =
         canvas.head(area, &format!("Epoch {}", grouped(status.epoch)), &left(status.blocks_left_in_epoch));
     gauge(
@@ -155,13 +147,13 @@ fn clock(canvas: &mut Canvas<'_>, area: Rect, data: &Data, status: &Status) -> u
     gauge(canvas, inner, 1, &name, phase_done as f64 / phase_blocks as f64, &numbers);
     phases(canvas, inner, 2, now, status);
     race(canvas, inner, 3, status);
-    let money = now.money.as_ref().map(|money| {
-        let text = format!("{} FWY", coins(money.emission, 3));
-        (text, format!(", fees {} FWY, in epoch {}", coins(money.fees_settled, 6), grouped(money.epoch)))
-    });
-    match &money {
-        Some((emission, fees)) => {
-            canvas.field(inner, 5, "new money", &[(emission, Ink::Plain), (fees, Ink::Soft)])
+    match &now.money {
+        Some(money) => {
+            let emission = format!("{} FWY", coins(money.emission, 3));
+            let of = format!(" made in epoch {}", grouped(money.epoch));
+            canvas.field(inner, 5, "new money", &[(&emission, Ink::Plain), (&of, Ink::Soft)]);
+            let fees = format!("{} FWY", coins(money.fees_settled, 6));
+            canvas.field(inner, 6, "fees", &[(&fees, Ink::Plain), (" settled in it", Ink::Soft)]);
         }
         None => canvas.field(inner, 5, "new money", &[("-", Ink::Soft)]),
     }
@@ -171,9 +163,9 @@ fn clock(canvas: &mut Canvas<'_>, area: Rect, data: &Data, status: &Status) -> u
 /// A bar between its name and its numbers.
 fn gauge(canvas: &mut Canvas<'_>, area: Rect, row: u16, name: &str, share: f64, numbers: &str) {
     let look = canvas.look;
-    let name = pad(name, GAUGE_LABEL, false, look.cut());
+    let name = pad(name, super::LABEL, false, look.cut());
     let numbers = format!(" {}", pad(numbers, 7, true, look.cut()));
-    let cells = usize::from(area.width).saturating_sub(GAUGE_LABEL + width(&numbers));
+    let cells = usize::from(area.width).saturating_sub(super::LABEL + width(&numbers));
     let (full, track) = look.bar(share, cells);
     canvas.text(
         area,
@@ -185,16 +177,25 @@ fn gauge(canvas: &mut Canvas<'_>, area: Rect, row: u16, name: &str, share: f64, 
 /// The phases in a row: those that are over, the one that is, those to come.
 fn phases(canvas: &mut Canvas<'_>, area: Rect, row: u16, now: &NowView, status: &Status) {
     let here = now.clock.phases.iter().position(|phase| phase.phase == status.phase);
-    let sign = canvas.look.sign(" › ", " > ");
     let names: Vec<String> = now
         .clock
         .phases
         .iter()
         .map(|phase| canvas.look.clean(phase.phase.split('_').next_back().unwrap_or("")))
         .collect();
+    let cells = |sign: usize| names.iter().map(|name| width(name) + sign).sum::<usize>().saturating_sub(sign);
+    let room = usize::from(area.width);
+    let sign = match cells(3) <= room {
+        true => canvas.look.sign(" › ", " > "),
+        false => canvas.look.sign("›", ">"),
+    };
     let mut pieces = Vec::new();
     for (place, name) in names.iter().enumerate() {
-        if place > 0 {
+        // Where not all fit: the one that is, and what is near it.
+        if cells(1) > room && here.is_some_and(|here| place + 2 < here || place > here + 2) {
+            continue;
+        }
+        if !pieces.is_empty() {
             pieces.push((sign, Ink::Soft));
         }
         let ink = match here {
@@ -214,17 +215,21 @@ fn race(canvas: &mut Canvas<'_>, area: Rect, row: u16, status: &Status) {
         canvas.field(area, row, "race", &[("none yet: the first is in epoch 1", Ink::Soft)]);
         return;
     };
-    let stage = canvas.look.clean(&race.stage.replace('_', " "));
-    let of = format!(" of epoch {}", grouped(epoch));
-    let until =
-        race.stage_until.map(|height| format!(", until height {}", grouped(height))).unwrap_or_default();
-    canvas.field(area, row, "race", &[(&stage, Ink::Plain), (&of, Ink::Soft), (&until, Ink::Soft)]);
-    let hosts = format!("{} with {} nonces", count(race.commitments, "host", "hosts"), grouped(race.nonces));
-    let verdicts = match race.verdicts_owed {
-        0 => String::new(),
-        owed => format!(", {}/{} verdicts", grouped(race.verdicts), grouped(owed)),
-    };
-    canvas.field(area, row + 1, "", &[(&hosts, Ink::Plain), (&verdicts, Ink::Plain)]);
+    let mut stage = canvas.look.clean(&race.stage.replace('_', " "));
+    if epoch != status.epoch {
+        stage.push_str(&format!(" of epoch {}", grouped(epoch)));
+    }
+    if race.verdicts_owed > 0 {
+        let what = if race.stage == "verdicts" { "given" } else { "verdicts" };
+        stage.push_str(&format!(", {}/{} {what}", grouped(race.verdicts), grouped(race.verdicts_owed)));
+    }
+    let until = race.stage_until.map(|height| format!(", until {}", grouped(height))).unwrap_or_default();
+    let fits = super::LABEL + width(&stage) + width(&until) <= usize::from(area.width);
+    let until = if fits { until } else { String::new() };
+    canvas.field(area, row, "race", &[(&stage, Ink::Plain), (&until, Ink::Soft)]);
+    let hosts =
+        format!("{}, {}", count(race.commitments, "host", "hosts"), count(race.nonces, "nonce", "nonces"));
+    canvas.field(area, row + 1, "", &[(&hosts, Ink::Soft)]);
 }
 
 /// Capacity, tokens and checks, each with its course over the epochs.

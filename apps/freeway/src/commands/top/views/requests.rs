@@ -31,7 +31,7 @@ fn commitments(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
     let place = model.place_in(View::Requests);
     let open = requests.iter().filter(|request| request.is_open()).count() as u64;
     let note = format!(
-        "what hosts committed to, by interval: {} of {} being checked",
+        "what hosts committed to: {} of {} being checked",
         grouped(open),
         grouped(requests.len() as u64)
     );
@@ -57,7 +57,7 @@ fn commitments(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
         Column::right("PER MILLION", 1),
         Column::right("SAMPLES", 5),
         Column::left("VERDICTS", 18, 6),
-        Column::left("STATE", 14, 10),
+        Column::left("STATE", 16, 10),
     ];
     let row = |request: &&Request| row(canvas, data, request);
     let sorted = Columns::of(View::Requests).names().get(place.sort).map(|head| (*head, place.reverse));
@@ -118,15 +118,27 @@ fn models(canvas: &Canvas<'_>, data: &Data, roots: &[String]) -> String {
 /// What became of it: checked, matured, paid out; or why not.
 fn state(canvas: &Canvas<'_>, data: &Data, request: &Request) -> (String, Ink) {
     let to_settle = data.earned.get(&request.host).map(|earned| earned.fees.to_settle);
-    match request.settled(to_settle) {
+    match data.requests.settled(request, to_settle) {
         Settled::Yes => ("settled".into(), Ink::Good),
         Settled::Due | Settled::Unknown => ("matured".into(), Ink::Good),
         Settled::No if request.is_open() => match request.detail.as_ref().map_or(0, |detail| detail.disputes)
         {
-            0 => ("being checked".into(), Ink::Plain),
+            0 => (stage(canvas, data, request.interval), Ink::Plain),
             disputes => (format!("{} disputed", grouped(disputes)), Ink::Warn),
         },
         Settled::No => (canvas.look.clean(&request.state.replace('_', " ")), Ink::Bad),
+    }
+}
+
+/// How far the check of an interval's work is.
+fn stage(canvas: &Canvas<'_>, data: &Data, interval: u64) -> String {
+    let rounds = data.work.iter().flat_map(|work| &work.rounds);
+    let mut of_interval = rounds.filter(|round| round.interval == interval);
+    match of_interval.next_back().map(|round| round.stage.as_str()) {
+        None => "being checked".into(),
+        Some("waiting") => "waits for beacon".into(),
+        Some("verdicts") => "verdicts due".into(),
+        Some(stage) => canvas.look.clean(stage),
     }
 }
 
@@ -158,6 +170,8 @@ fn draw_lanes(canvas: &mut Canvas<'_>, area: Rect, data: &Data) {
             (canvas.look.clean(&lane.state), if lane.state == "open" { Ink::Good } else { Ink::Soft }),
         ]
     };
-    let rows = data.lanes.iter().map(row).collect();
+    // Those that are over have nothing more to say; of the others, the newest first.
+    let (under_way, over): (Vec<_>, Vec<_>) = data.lanes.iter().partition(|lane| lane.state != "ended");
+    let rows = under_way.into_iter().chain(over).map(row).collect();
     Table { columns: &columns, rows, chosen: None, sorted: None }.draw(canvas, inner);
 }

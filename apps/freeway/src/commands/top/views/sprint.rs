@@ -154,7 +154,8 @@ fn hosts(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
     let name_cells = racers.iter().map(|racer| width(&canvas.look.clean(&racer.name))).max().unwrap_or(0);
     let name_cells = name_cells.clamp(6, if wide >= 80 { 24 } else { 12 });
     let number_cells = width(&grouped(most)).max(5);
-    let tails: Vec<Vec<(String, Ink)>> = racers.iter().map(tail).collect();
+    let weight = racers.iter().filter_map(|racer| racer.weight).map(|weight| grouped(weight).len()).max();
+    let tails: Vec<_> = racers.iter().map(|racer| tail(racer, weight.unwrap_or(0))).collect();
     let tail_cells =
         tails.iter().map(|tail| tail.iter().map(|(text, _)| width(text)).sum()).max().unwrap_or(0);
     let fixed = name_cells + 2 + number_cells + 2;
@@ -177,7 +178,6 @@ fn hosts(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
             (&track, Ink::Soft),
             (" ", Ink::Plain),
             (&number, Ink::Plain),
-            (" ", Ink::Plain),
         ];
         if let Some(tail) = tails.get(row) {
             pieces.extend(tail.iter().map(|(text, ink)| (text.as_str(), *ink)));
@@ -190,27 +190,25 @@ fn hosts(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
     }
 }
 
-/// What is known of a host beside its nonces.
-fn tail(racer: &Racer) -> Vec<(String, Ink)> {
+/// What is known of a host beside its nonces; `weight` cells for the weight, so that columns stand below each other.
+fn tail(racer: &Racer, weight: usize) -> Vec<(String, Ink)> {
     let mut tail = Vec::new();
     if let Some(void) = &racer.void {
-        tail.push((format!(" void: {}", super::text::clean(void)), Ink::Bad));
-    } else if let Some(weight) = racer.weight {
-        tail.push((format!(" weight {}", grouped(weight)), Ink::Plain));
+        tail.push((format!("  void: {}", super::text::clean(void)), Ink::Bad));
+    } else if let Some(proven) = racer.weight {
+        tail.push((format!("  weight {:>weight$}", grouped(proven)), Ink::Plain));
     }
     if racer.committee > 0 {
         let all = racer.verdicts >= racer.committee;
-        let text = format!(" {}/{} verdicts", grouped(racer.verdicts), grouped(racer.committee));
+        let text = format!("  {}/{} verdicts", grouped(racer.verdicts), grouped(racer.committee));
         tail.push((text, if all { Ink::Good } else { Ink::Plain }));
     }
     if racer.revealed.1 > 0 {
-        tail.push((
-            format!(" {}/{} leaves", grouped(racer.revealed.0), grouped(racer.revealed.1)),
-            Ink::Plain,
-        ));
+        let text = format!("  {}/{} revealed", grouped(racer.revealed.0), grouped(racer.revealed.1));
+        tail.push((text, Ink::Plain));
     }
     if racer.disputes > 0 {
-        tail.push((format!(" {} disputed", grouped(racer.disputes)), Ink::Warn));
+        tail.push((format!("  {} disputed", grouped(racer.disputes)), Ink::Warn));
     }
     tail
 }

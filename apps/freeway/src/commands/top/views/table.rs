@@ -29,7 +29,7 @@ impl Column {
 
     /// A column of numbers.
     pub(super) const fn right(head: &'static str, rank: u8) -> Self {
-        Self { head, right: true, most: 40, rank }
+        Self { head, right: true, most: 24, rank }
     }
 }
 
@@ -129,7 +129,7 @@ impl Table<'_> {
 }
 
 /// A column that gives way keeps so many cells.
-const FLEXIBLE_LEAST: usize = 12;
+const FLEXIBLE_LEAST: usize = 16;
 
 fn draw_line(canvas: &mut Canvas<'_>, area: Rect, row: u16, pieces: &[(String, Ink)]) {
     let pieces: Vec<_> = pieces.iter().map(|(text, ink)| (text.as_str(), *ink)).collect();
@@ -162,7 +162,8 @@ mod tests {
         let widths = |room| table.widths(&["NAME".into(), "A".into(), "B".into()], room);
         assert_eq!(widths(40), [Some(20), Some(5), Some(5)]);
         assert_eq!(widths(30), [Some(16), Some(5), Some(5)]);
-        assert_eq!(widths(20), [Some(12), Some(5), None]);
-        assert_eq!(widths(5), [Some(12), None, None]);
+        assert_eq!(widths(20), [Some(16), None, None]);
+        assert_eq!(widths(25), [Some(16), Some(5), None]);
+        assert_eq!(widths(5), [Some(16), None, None]);
     }
 }

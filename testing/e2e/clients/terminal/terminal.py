@@ -37,7 +37,6 @@ class Network:
         self.folder = tempfile.TemporaryDirectory(prefix="freeway-top-")
         self.dir = self.folder.name
         command = [FREEWAY, "up", "--dir", self.dir, "--restart", "--json"]
-        # It ends when its standard input does not matter to it: it is asked to with a signal.
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
@@ -110,10 +109,12 @@ class Terminal:
         self.press("Enter")
 
     def stty(self):
-        self.press("C-l")
-        self.line("clear; stty -a | tr '\\n' ' '; echo settled")
-        screen = self.sees("settled")
-        return re.sub(r"\s+", " ", screen.split("settled")[0])
+        """The terminal's settings, as a program that the shell starts finds them."""
+        with tempfile.TemporaryDirectory() as place:
+            # Written whole, then named: what is there is complete.
+            self.line(f"clear; stty -a > {place}/part; mv {place}/part {place}/whole")
+            until("the settings", Path(place, "whole").exists)
+            return Path(place, "whole").read_text()
 
     def top(self, *arguments):
         self.line(f"clear; {FREEWAY} top {' '.join(arguments)}; echo ended $?")
@@ -238,7 +239,7 @@ class Top(unittest.TestCase):
             self.keep(f"size-{columns}x{rows}", screen)
         for columns, rows in [(39, 24), (80, 9), (10, 3)]:
             terminal.resize(columns, rows)
-            terminal.sees("terminal" if columns > 10 else "terminal")
+            terminal.sees("terminal" if columns < 20 else f"terminal too small: {columns} x {rows}")
         terminal.resize(80, 24)
         terminal.sees("Chain", "q quit")
         terminal.press("q")
@@ -284,7 +285,9 @@ class Top(unittest.TestCase):
         terminal.line("stty sane; clear; fg")
         terminal.sees("POWER▼", "host-1")
         terminal.press("q")
-        terminal.misses("POWER▼")
+        until("the shell's screen", lambda: terminal.flag("alternate_on") == "0")
+        self.assertEqual(terminal.flag("cursor_flag"), "1")
+        self.assertEqual(terminal.stty(), before)
 
     def process_of(self, terminal):
         shell = terminal.flag("pane_pid")
@@ -377,7 +380,7 @@ class Top(unittest.TestCase):
         self.assertEqual({len(whole["hosts"]), len(whole["status"]["hosts"])}, {4})
         for field in ["at_ms", "node", "status", "now", "epochs", "sprint", "racers", "hosts", "requests", "lanes"]:
             self.assertIsNotNone(whole[field], field)
-        with subprocess.Popen([FREEWAY, "top", *self.here(), "--json"], stdout=subprocess.PIPE, text=True) as lines:
+        with subprocess.Popen([FREEWAY, "top", *self.here(), "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as lines:
             heights = [json.loads(lines.stdout.readline())["status"]["height"] for _ in range(3)]
             lines.send_signal(signal.SIGINT)
             self.assertEqual(lines.wait(PATIENCE_S), 130)

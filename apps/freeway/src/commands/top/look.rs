@@ -2,7 +2,7 @@
 //!
 //! Nothing is said by colour alone: what is wrong is also said in words.
 
-use ratatui::style::{Color, Modifier, Style};
+use ratatui_core::style::{Color, Modifier, Style};
 
 /// What a terminal can show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

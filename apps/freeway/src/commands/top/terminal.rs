@@ -7,11 +7,11 @@ use std::io::{self, IsTerminal, Stdout, Write};
 use std::sync::Once;
 
 use crossterm::{cursor, execute, queue, style, terminal};
-use ratatui::Terminal;
-use ratatui::backend::{Backend, ClearType, WindowSize};
-use ratatui::buffer::Cell;
-use ratatui::layout::{Position, Rect, Size};
-use ratatui::style::{Color, Modifier};
+use ratatui_core::backend::{Backend, ClearType, WindowSize};
+use ratatui_core::buffer::Cell;
+use ratatui_core::layout::{Position, Rect, Size};
+use ratatui_core::style::{Color, Modifier};
+use ratatui_core::terminal::Terminal;
 
 use super::model::Model;
 use super::{look::Look, views};
@@ -57,6 +57,8 @@ impl Screen {
     /// # Errors
     /// As [`Screen::open`].
     pub(super) fn renew(&mut self) -> Result<(), Problem> {
+        // What was taken once is not taken again before it was given back; the shell may have changed everything.
+        let _ = terminal::disable_raw_mode();
         take().and_then(|()| self.terminal.clear()).map_err(|error| failed(&error))
     }
 
@@ -296,7 +298,7 @@ pub(super) const fn area((width, height): (u16, u16)) -> Rect {
 
 #[cfg(test)]
 mod tests {
-    use ratatui::style::Style;
+    use ratatui_core::style::Style;
 
     use super::*;
 

@@ -8,10 +8,10 @@ mod requests;
 mod sprint;
 mod table;
 
-use ratatui::Frame;
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
-use ratatui::text::{Line, Span};
+use ratatui_core::buffer::Buffer;
+use ratatui_core::layout::Rect;
+use ratatui_core::terminal::Frame;
+use ratatui_core::text::{Line, Span};
 
 use super::look::{Ink, Look};
 use super::model::{Model, View};
@@ -47,7 +47,7 @@ pub(super) fn lines_of(buffer: &Buffer) -> String {
         // Behind a wide character its second cell says nothing.
         let mut skip = 0;
         for x in buffer.area.left()..buffer.area.right() {
-            let symbol = buffer.cell((x, y)).map_or(" ", ratatui::buffer::Cell::symbol);
+            let symbol = buffer.cell((x, y)).map_or(" ", ratatui_core::buffer::Cell::symbol);
             if skip == 0 {
                 row.push_str(symbol);
             }

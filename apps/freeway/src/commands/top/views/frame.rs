@@ -1,6 +1,6 @@
 //! What stands around every view: where the chain stands above, keys below, and in between what one has to know.
 
-use ratatui::layout::Rect;
+use ratatui_core::layout::Rect;
 
 use super::{Canvas, below};
 use crate::commands::top::keys::HELP;

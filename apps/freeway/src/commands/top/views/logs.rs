@@ -1,6 +1,6 @@
 //! Lines of logs, the latest at the bottom.
 
-use ratatui::layout::Rect;
+use ratatui_core::layout::Rect;
 
 use super::{Canvas, first};
 use crate::commands::top::logs::{Level, Line, Source};

@@ -3,7 +3,7 @@
 use freeway_api::explorer::NowView;
 use freeway_api::{SigningView, Status};
 use freeway_primitives::Amount;
-use ratatui::layout::Rect;
+use ratatui_core::layout::Rect;
 
 use super::table::{Column, Table};
 use super::{Canvas, below, first, halves};
@@ -44,7 +44,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
 /// The chain: blocks, how final they are, and what waits.
 fn chain(canvas: &mut Canvas<'_>, area: Rect, data: &Data, status: &Status) {
     let name = canvas.look.clean(&status.name);
-    let chain = crate::commands::top::text::ends(&status.chain.to_string(), 16, 4);
+    let chain = crate::commands::top::text::ends(&status.chain.to_string(), 8, 4);
     let inner = canvas.head(area, "Chain", &format!("{name} {chain}"));
     let pace = data.now.as_ref().and_then(|now| now.blocks.as_ref());
     let per_second = pace.map(|pace| format!("{} a second", rate(pace.per_second)));
@@ -82,9 +82,9 @@ fn chain(canvas: &mut Canvas<'_>, area: Rect, data: &Data, status: &Status) {
         None => canvas.field(inner, 3, "included", &[("-", Ink::Soft)]),
     }
     let (signs, ink) = match status.signing {
-        SigningView::Active => ("signs blocks", Ink::Plain),
-        SigningView::Watching => ("watches before it signs", Ink::Warn),
-        SigningView::None => ("signs no blocks", Ink::Plain),
+        SigningView::Active => ("signs", Ink::Plain),
+        SigningView::Watching => ("watches", Ink::Warn),
+        SigningView::None => ("follows", Ink::Plain),
     };
     let version = canvas.look.clean(&status.version);
     let up = span(status.uptime_s.saturating_mul(1_000));

@@ -2,7 +2,7 @@
 
 use freeway_api::explorer::LaneRow;
 use freeway_primitives::Amount;
-use ratatui::layout::Rect;
+use ratatui_core::layout::Rect;
 
 use super::table::{Column, Table};
 use super::{Canvas, below, first};

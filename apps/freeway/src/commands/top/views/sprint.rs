@@ -1,7 +1,7 @@
 //! The race of the epoch.
 
 use freeway_api::SprintView;
-use ratatui::layout::Rect;
+use ratatui_core::layout::Rect;
 
 use super::table::window;
 use super::{Canvas, below, first};

@@ -1,6 +1,6 @@
 //! Tables that fit: columns leave when there is no room for them, the least important first.
 
-use ratatui::layout::Rect;
+use ratatui_core::layout::Rect;
 
 use super::Canvas;
 use crate::commands::top::look::Ink;

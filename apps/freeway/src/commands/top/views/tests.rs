@@ -1,7 +1,7 @@
 //! Every view at every size, with everything, with nothing, and with names that bite.
 
-use ratatui::Terminal;
-use ratatui::backend::TestBackend;
+use ratatui_core::backend::TestBackend;
+use ratatui_core::terminal::Terminal;
 
 use super::samples::{HOSTILE, NOW, lively};
 use super::*;
@@ -65,7 +65,7 @@ fn the_network_in_figures() {
             "26,687 in all",
             "24, 1 failed",
             "12.3 %",
-            "▁",
+            "▂",
             "█",
         ],
     );
@@ -232,7 +232,7 @@ fn names_of_strangers_are_cut_by_their_width_and_disturb_no_column() {
     assert_eq!(at("one "), at("主機"));
     // Where there is less room it is cut between characters, not within one.
     has(&shown(&model, (80, 24), true), &["?[2Jevil?东京の…"]);
-    has(&shown(&model, (160, 24), false), &["?[2Jevil?????????31m"]);
+    has(&shown(&model, (160, 24), false), &["?[2Jevil???????31m???"]);
 }
 
 #[test]

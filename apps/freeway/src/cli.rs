@@ -38,6 +38,7 @@ const EXAMPLES: &str = "\
 Examples:
   freeway up                              start a network of four nodes on this machine
   freeway status                          see it work
+  freeway top                             watch it live
   freeway keys new alice                  make a key
   freeway send --from alice bob 12.5      pay
   freeway status --json --rpc http://127.0.0.1:7700 | jq .height
@@ -78,6 +79,8 @@ pub enum Command {
     Node(commands::node::Node),
     /// See height, epoch, phase and hosts.
     Status(commands::status::Status),
+    /// Watch the network on this terminal, live.
+    Top(commands::top::Top),
     /// Find out what is wrong with a machine, a node or a gateway.
     Doctor(commands::doctor::Doctor),
     /// Talk with a model.
@@ -152,6 +155,8 @@ impl Cli {
             Command::Node(command) => command.run(&context).await,
             Command::Gateway(command) => command.run(&context).await,
             Command::Model(command) if command.ends_in_order() => command.run(&context).await,
+            // A terminal has to be put in order first.
+            Command::Top(command) if command.is_screen(context.output().json) => command.run(&context).await,
             // At a terminal, Ctrl-C ends an answer, not the conversation.
             Command::Chat(command) if command.is_conversation() => command.run(&context).await,
             other => interrupt::unless_interrupted(other.run(&context)).await,
@@ -167,6 +172,7 @@ impl Command {
             Self::Node(command) => command.run(context).await,
             Self::Status(command) => command.run(context).await,
             Self::Doctor(command) => command.run(context).await,
+            Self::Top(command) => command.run(context).await,
             Self::Chat(command) => command.run(context).await,
             Self::Model(command) => command.run(context).await,
             Self::Gateway(command) => command.run(context).await,

@@ -29,5 +29,6 @@ pub mod sprint;
 pub mod status;
 mod submit;
 mod suspicion;
+pub mod top;
 pub mod transaction;
 pub mod up;

@@ -11,6 +11,7 @@
 //! ```
 
 mod error;
+mod explorer;
 mod lanes;
 mod stream;
 

@@ -30,6 +30,7 @@
 //! | [`receipts`] | what a payer's gateway keeps |
 //! | [`serving`] | requests in lanes, and what verifiers are shown: canonical bytes, beside the chain |
 //! | [`reach`] | which addresses of strangers may be connected to |
+//! | [`explorer`] | figures and history, of nodes that keep them |
 //! | [`peers`], [`proofs`], [`snapshots`] | other nodes, light clients, new nodes |
 //! | [`client`] | [`Client`] |
 
@@ -40,6 +41,7 @@ pub mod client;
 pub mod endorsements;
 pub mod error;
 pub mod events;
+pub mod explorer;
 pub mod genesis;
 pub mod hosts;
 pub mod lanes;

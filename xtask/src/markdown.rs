@@ -139,7 +139,8 @@ mod tests {
 
     #[test]
     fn links_are_found_and_code_is_not() {
-        let page = Page::new("[a](b.md) ![i](c.svg \"title\") `[x](y)` [d](<e.md>)\n[r]: f.md\n<img src=\"g.svg\">");
+        let page =
+            Page::new("[a](b.md) ![i](c.svg \"title\") `[x](y)` [d](<e.md>)\n[r]: f.md\n<img src=\"g.svg\">");
         let links: Vec<_> = page.links().into_iter().map(|(_, target)| target).collect();
         assert_eq!(links, ["b.md", "c.svg", "e.md", "f.md", "g.svg"]);
         assert_eq!(Page::new("an odd ` and [a](b.md)").links().len(), 1);
@@ -147,7 +148,9 @@ mod tests {
 
     #[test]
     fn anchors_are_those_of_github() {
-        let page = Page::new("# One: two, three!\n## `node init`\n## [A](b.md) and C_d\n#no\n## One two three\n# One: two, three!");
+        let page = Page::new(
+            "# One: two, three!\n## `node init`\n## [A](b.md) and C_d\n#no\n## One two three\n# One: two, three!",
+        );
         assert_eq!(
             page.anchors(),
             ["one-two-three", "node-init", "a-and-c_d", "one-two-three-1", "one-two-three-2"]

@@ -18,7 +18,10 @@ pub(super) fn check(workspace: &Workspace) -> Vec<Violation> {
         .filter(|file| file.path.starts_with(FOLDER) && file.path.ends_with(".md") && file.path != SUMMARY);
     let Some(summary) = workspace.file(SUMMARY) else {
         let remedy = "write one that names every page: it is the table of contents of the book";
-        return pages.take(1).map(|_| Violation::new(SUMMARY, 1, format!("there is no {SUMMARY}"), remedy)).collect();
+        return pages
+            .take(1)
+            .map(|_| Violation::new(SUMMARY, 1, format!("there is no {SUMMARY}"), remedy))
+            .collect();
     };
     let mut violations = Vec::new();
     let mut chapters: BTreeMap<String, usize> = BTreeMap::new();
@@ -33,7 +36,12 @@ pub(super) fn check(workspace: &Workspace) -> Vec<Violation> {
         }
     }
     violations.extend(pages.filter(|page| !chapters.contains_key(&page.path)).map(|page| {
-        Violation::new(&page.path, 1, format!("not in {SUMMARY}"), "give it a place there, or it is not in the book")
+        Violation::new(
+            &page.path,
+            1,
+            format!("not in {SUMMARY}"),
+            "give it a place there, or it is not in the book",
+        )
     }));
     violations
 }
@@ -43,7 +51,13 @@ mod tests {
     use super::*;
 
     fn found(summary: &str) -> Vec<String> {
-        let files = [(SUMMARY, summary), ("docs/a.md", ""), ("docs/b/c.md", ""), ("README.md", ""), ("docs/x.svg", "")];
+        let files = [
+            (SUMMARY, summary),
+            ("docs/a.md", ""),
+            ("docs/b/c.md", ""),
+            ("README.md", ""),
+            ("docs/x.svg", ""),
+        ];
         check(&Workspace::of(&files)).into_iter().map(|violation| violation.found).collect()
     }
 

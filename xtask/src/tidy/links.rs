@@ -11,8 +11,12 @@ const BOOK: &str = "docs/";
 
 /// Checks every relative link of every Markdown file.
 pub(super) fn check(workspace: &Workspace) -> Vec<Violation> {
-    let pages: BTreeMap<&str, Page<'_>> =
-        workspace.files.iter().filter(|file| is_page(&file.path)).map(|file| (&*file.path, page(file))).collect();
+    let pages: BTreeMap<&str, Page<'_>> = workspace
+        .files
+        .iter()
+        .filter(|file| is_page(&file.path))
+        .map(|file| (&*file.path, page(file)))
+        .collect();
     let mut violations = Vec::new();
     for (path, page) in &pages {
         for (line, target) in page.links() {
@@ -44,7 +48,10 @@ fn fault(
     }
     let (path, anchor) = target.split_once('#').map_or((target, None), |(path, anchor)| (path, Some(anchor)));
     let Some(path) = resolve(from, path) else {
-        return Some((format!("the link `{target}` leaves the tree"), "name a place in the tree, or a full URL"));
+        return Some((
+            format!("the link `{target}` leaves the tree"),
+            "name a place in the tree, or a full URL",
+        ));
     };
     if from.starts_with(BOOK) && !path.starts_with(BOOK) {
         return Some((
@@ -65,7 +72,8 @@ fn fault(
     }
     let anchor = anchor?;
     let known = pages.get(&*path)?.anchors().iter().any(|known| known == anchor);
-    (!known).then(|| (format!("the link `{target}` leads to no heading"), "compare it with the headings there"))
+    (!known)
+        .then(|| (format!("the link `{target}` leads to no heading"), "compare it with the headings there"))
 }
 
 /// A path from the root for one that counts from the folder of `from`.
@@ -98,7 +106,8 @@ mod tests {
 
     #[test]
     fn links_that_lead_somewhere_pass() {
-        let text = "# A title\n[b](other/b.md) [c](other/b.md#two-words) [d](#a-title) [e](https://example.org/x#y)";
+        let text =
+            "# A title\n[b](other/b.md) [c](other/b.md#two-words) [d](#a-title) [e](https://example.org/x#y)";
         assert_eq!(found("docs/a.md", text), Vec::<String>::new());
         assert_eq!(found("README.md", "[d](deploy) [e](./docs/other/)"), Vec::<String>::new());
         assert_eq!(found("docs/other/a.md", "[d](../other/b.md)"), Vec::<String>::new());

@@ -49,19 +49,27 @@ impl Namespace {
             .kill_on_drop(true)
             .spawn()
             .wrap_err("unshare (of util-linux)")?;
-        let (Some(input), Some(output), Some(pid)) = (keeper.stdin.take(), keeper.stdout.take(), keeper.id()) else {
+        let (Some(input), Some(output), Some(pid)) = (keeper.stdin.take(), keeper.stdout.take(), keeper.id())
+        else {
             bail!("the keeper of a namespace has no input or output");
         };
         let mut line = String::new();
         let mut output = BufReader::new(output);
-        timeout(NAMESPACE, output.read_line(&mut line)).await.map_err(|_| eyre!("no namespace within {NAMESPACE:?}"))??;
-        ensure!(line.trim() == "ready", "no namespace: {:?}", keeper.wait_with_output().await?.stderr.escape_ascii().to_string());
+        timeout(NAMESPACE, output.read_line(&mut line))
+            .await
+            .map_err(|_| eyre!("no namespace within {NAMESPACE:?}"))??;
+        ensure!(
+            line.trim() == "ready",
+            "no namespace: {:?}",
+            keeper.wait_with_output().await?.stderr.escape_ascii().to_string()
+        );
         Ok(Self { keeper, _input: input, pid })
     }
 
     /// What a command line begins with that is to run in here.
     fn enter(&self) -> Vec<String> {
-        let words = ["nsenter", "--target", &self.pid.to_string(), "--user", "--preserve-credentials", "--net", "--"];
+        let words =
+            ["nsenter", "--target", &self.pid.to_string(), "--user", "--preserve-credentials", "--net", "--"];
         words.map(str::to_owned).to_vec()
     }
 
@@ -69,7 +77,8 @@ impl Namespace {
         let words = self.enter();
         let mut command = Command::new(&words[0]);
         let output = command.args(&words[1..]).args(["sh", "-c", script]).stdin(Stdio::null()).output();
-        let output = timeout(NAMESPACE, output).await.map_err(|_| eyre!("{script}: not within {NAMESPACE:?}"))??;
+        let output =
+            timeout(NAMESPACE, output).await.map_err(|_| eyre!("{script}: not within {NAMESPACE:?}"))??;
         ensure!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
         Ok(())
     }
@@ -145,7 +154,8 @@ impl Program {
             signal_group(pid, Signal::Interrupt);
         }
         let ended = timeout(ENDS, self.child.wait()).await;
-        let status = ended.map_err(|_| eyre!("`{}` did not end within {ENDS:?} of Ctrl-C", self.command))??;
+        let status =
+            ended.map_err(|_| eyre!("`{}` did not end within {ENDS:?} of Ctrl-C", self.command))??;
         let output = self.output();
         ensure!(
             status.success() || status.code() == Some(130),
@@ -176,13 +186,16 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A machine whose home lies in `folder`.
+    /// A machine whose home lies in `folder`. In the home is `shared`, a folder that all machines see.
     ///
     /// # Errors
     /// If its folders or its namespace cannot be made.
     pub async fn new(switch: &Switch, name: char, folder: &Path) -> Result<Self> {
         let home = folder.join(name.to_string());
+        let shared = folder.join("shared");
         std::fs::create_dir_all(&home)?;
+        std::fs::create_dir_all(&shared)?;
+        std::os::unix::fs::symlink(&shared, home.join("shared"))?;
         let namespace = switch.connect(name).await?;
         Ok(Self { namespace, folder: home.clone(), home, programs: Vec::new(), started: 0 })
     }

@@ -10,6 +10,8 @@ const FIRST_MACHINE: char = 'a';
 pub struct Step {
     /// Where it stands in the page, from 1.
     pub line: usize,
+    /// Where its block begins.
+    pub block: usize,
     /// On which machine.
     pub machine: char,
     /// What it is.
@@ -84,7 +86,9 @@ impl Steering {
         if !["run:", "not run:", "machine:"].iter().any(|start| comment.starts_with(start)) {
             return Ok(false);
         }
-        let comment = comment.strip_suffix("-->").ok_or_else(|| eyre!("line {number}: a comment of one line ends with -->"))?;
+        let comment = comment
+            .strip_suffix("-->")
+            .ok_or_else(|| eyre!("line {number}: a comment of one line ends with -->"))?;
         let comment = comment.trim();
         self.line.get_or_insert(number);
         if let Some(reason) = comment.strip_prefix("not run:") {
@@ -110,7 +114,9 @@ impl Steering {
                     } else if let Some(text) = quoted("until") {
                         How::Until(text)
                     } else {
-                        bail!("line {number}: `{other}` steers nothing; the kinds are listed in testing/e2e/src/book.rs");
+                        bail!(
+                            "line {number}: `{other}` steers nothing; the kinds are listed in testing/e2e/src/book.rs"
+                        );
                     };
                 }
             }
@@ -132,7 +138,8 @@ impl Page {
             if let Some(language) = line.trim_start().strip_prefix("```") {
                 let mut block = Vec::new();
                 loop {
-                    let (at, line) = lines.next().ok_or_else(|| eyre!("line {number}: the block does not end"))?;
+                    let (at, line) =
+                        lines.next().ok_or_else(|| eyre!("line {number}: the block does not end"))?;
                     if line.trim_start().starts_with("```") {
                         break;
                     }
@@ -158,6 +165,7 @@ impl Page {
 fn steps(number: usize, language: &str, block: &[(usize, &str)], steering: &Steering) -> Result<Vec<Step>> {
     let step = |line, action| Step {
         line,
+        block: number,
         machine: steering.machine,
         action,
         how: steering.how.clone(),
@@ -185,7 +193,9 @@ fn steps(number: usize, language: &str, block: &[(usize, &str)], steering: &Stee
                     }
                     (None, _) if *text == "^C" => steps.push(step(*line, Action::Interrupt)),
                     (None, Some(step)) => step.shown.push((*text).to_owned()),
-                    (None, None) => bail!("line {line}: output without a command before it; commands begin with `$ `"),
+                    (None, None) => {
+                        bail!("line {line}: output without a command before it; commands begin with `$ `")
+                    }
                 }
             }
             ensure!(!steps.is_empty(), "line {number}: no command in a block of `{language}`");
@@ -194,7 +204,9 @@ fn steps(number: usize, language: &str, block: &[(usize, &str)], steering: &Stee
             let text = block.iter().map(|(_, line)| format!("{line}\n")).collect();
             steps.push(step(number, Action::Code { language: language.to_owned(), text }));
         }
-        _ if steering.line.is_some() => bail!("line {number}: a block of `{language}` is not run, so nothing steers it"),
+        _ if steering.line.is_some() => {
+            bail!("line {number}: a block of `{language}` is not run, so nothing steers it")
+        }
         _ => {}
     }
     let single = matches!(steering.how, How::Background(_) | How::Until(_) | How::Fails);
@@ -221,13 +233,18 @@ mod tests {
         let page = Page::parse("text\n```console\n$ one \\\n  more\nout 1\n\n$ two\n```\n").unwrap();
         assert_eq!(page.steps.len(), 2);
         assert_eq!(page.steps[0].action, Action::Command("one \\\n  more".to_owned()));
-        assert_eq!((page.steps[0].line, page.steps[0].shown.clone()), (3, vec!["out 1".to_owned(), String::new()]));
+        assert_eq!(
+            (page.steps[0].line, page.steps[0].shown.clone()),
+            (3, vec!["out 1".to_owned(), String::new()])
+        );
         assert!(page.steps[1].shown.is_empty());
     }
 
     #[test]
     fn every_line_of_a_shell_block_is_a_command() {
-        let found = commands("```sh\n# about it\nfreeway up   # starts\n\nfreeway status \\\n  --json\n```\n```toml\nx = 1\n```\n");
+        let found = commands(
+            "```sh\n# about it\nfreeway up   # starts\n\nfreeway status \\\n  --json\n```\n```toml\nx = 1\n```\n",
+        );
         let found: Vec<_> = found.iter().map(|(_, command, _)| command.as_str()).collect();
         assert_eq!(found, ["freeway up   # starts", "freeway status \\\n  --json"]);
     }

@@ -32,6 +32,8 @@ pub struct Reader {
     /// All lines that `freeway up` printed, without blanks around them.
     printed: BTreeSet<String>,
     not_run: Vec<String>,
+    /// Whether a network was started beside a page. It goes on for the pages after it.
+    network: bool,
     folder: TempDir,
 }
 
@@ -52,6 +54,7 @@ impl Reader {
             values: Values::default(),
             printed: BTreeSet::new(),
             not_run: Vec::new(),
+            network: false,
             folder: tempfile::tempdir()?,
         })
     }
@@ -75,25 +78,27 @@ impl Reader {
         for machine in self.machines.values_mut() {
             machine.begin(name)?;
         }
-        let mut kept: BTreeMap<char, usize> = BTreeMap::new();
         for step in &page.steps {
             let place = format!("{name}:{}", step.line);
-            if let How::Not(reason) = &step.how {
-                self.not_run.push(format!("{place}: {reason}"));
-                continue;
-            }
-            if step.machine != NETWORK_MACHINE && !self.switch.isolates() {
-                self.not_run.push(format!("{place}: another machine needs a network namespace"));
+            let another = step.machine != NETWORK_MACHINE && !self.switch.isolates();
+            let reason = match &step.how {
+                How::Not(reason) => Some(reason.as_str()),
+                _ => another.then_some("another machine needs a network namespace"),
+            };
+            if let Some(reason) = reason {
+                let told = format!("{name}:{}: {reason}", step.block);
+                if self.not_run.last() != Some(&told) {
+                    self.not_run.push(told);
+                }
                 continue;
             }
             if step.beside_network {
                 self.network(name).await.wrap_err_with(|| place.clone())?;
-                kept.insert(NETWORK_MACHINE, 1);
             }
             self.step(name, step).await.wrap_err_with(|| place)?;
         }
         for (name, machine) in &mut self.machines {
-            while machine.programs() > kept.get(name).copied().unwrap_or(0) {
+            while machine.programs() > usize::from(self.network && *name == NETWORK_MACHINE) {
                 machine.interrupt().await?;
             }
         }
@@ -130,6 +135,7 @@ impl Reader {
         let machine = self.machine(page, NETWORK_MACHINE).await?;
         if !machine.runs(command) {
             let output = machine.start(command, text).await?;
+            self.network = true;
             self.learn(&output);
         }
         Ok(())
@@ -178,7 +184,10 @@ impl Reader {
                     if said.status.success() && output.contains(text) {
                         return Ok(output);
                     }
-                    ensure!(Instant::now() < deadline, "`{command}` did not show {text:?} within {UNTIL:?}; at last:\n{output}");
+                    ensure!(
+                        Instant::now() < deadline,
+                        "`{command}` did not show {text:?} within {UNTIL:?}; at last:\n{output}"
+                    );
                     sleep(REST).await;
                 }
                 How::Fails => {

@@ -8,6 +8,7 @@
 //! | `PASS` | a pass |
 //! | `RECEIPT` | the 64 digits behind the word `receipt` |
 //! | `LANE` | the number behind the word `lane` |
+//! | `HOST` | the URL behind the word `host` |
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ use std::collections::BTreeMap;
 pub struct Values(BTreeMap<&'static str, String>);
 
 /// All words.
-const NAMES: [&str; 6] = ["ADDRESS", "API", "KEY", "PASS", "RECEIPT", "LANE"];
+const NAMES: [&str; 7] = ["ADDRESS", "API", "HOST", "KEY", "LANE", "PASS", "RECEIPT"];
 /// Digits of a digest.
 const DIGEST_DIGITS: usize = 64;
 /// An address is at least this long; shorter ones are cut for display.
@@ -27,7 +28,9 @@ impl Values {
     pub fn learn(&mut self, output: &str) {
         for line in output.lines() {
             let mut before = "";
-            for word in line.split(|c: char| c.is_whitespace() || "'\",`".contains(c)).filter(|word| !word.is_empty()) {
+            for word in
+                line.split(|c: char| c.is_whitespace() || "'\",`".contains(c)).filter(|word| !word.is_empty())
+            {
                 if let Some(name) = kind(before, word) {
                     self.0.insert(name, word.to_owned());
                 }
@@ -60,6 +63,8 @@ fn kind(before: &str, word: &str) -> Option<&'static str> {
         Some("ADDRESS")
     } else if word.starts_with("http://") && word.ends_with("/v1") {
         Some("API")
+    } else if before == "host" && word.starts_with("http://") {
+        Some("HOST")
     } else if word.starts_with("fw-") && !word.contains("..") {
         Some("KEY")
     } else if word.starts_with("fwp_") && !word.contains("..") {
@@ -94,13 +99,25 @@ mod tests {
         let receipt = "ab".repeat(32);
         values.learn(&format!("API   http://127.0.0.1:1/v1  (process 3)\nkey  fw-abc\naddress  {address}\n"));
         values.learn(&format!("x-freeway-receipt: {receipt}\nhost fwy19hxxn…ugpp\nlane  7\n"));
-        let filled = values.fill("export OPENAI_API_KEY=KEY URL=API; echo \"$KEY ${API} ADDRESS\" RECEIPT LANE").unwrap();
+        let filled = values
+            .fill("export OPENAI_API_KEY=KEY URL=API; echo \"$KEY ${API} ADDRESS\" RECEIPT LANE")
+            .unwrap();
         assert_eq!(
             filled,
-            format!("export OPENAI_API_KEY=fw-abc URL=http://127.0.0.1:1/v1; echo \"$KEY ${{API}} {address}\" {receipt} 7")
+            format!(
+                "export OPENAI_API_KEY=fw-abc URL=http://127.0.0.1:1/v1; echo \"$KEY ${{API}} {address}\" {receipt} 7"
+            )
         );
         assert_eq!(values.fill("PASS"), Err("PASS"));
         assert_eq!(values.fill("PASSPORT"), Ok("PASSPORT".to_owned()));
+    }
+
+    #[test]
+    fn a_host_is_asked_at_its_url() {
+        let mut values = Values::default();
+        values.learn("host  http://127.0.0.1:5  (process 1)\nreceipt  x");
+        assert_eq!(values.fill("curl HOST/"), Ok("curl http://127.0.0.1:5/".to_owned()));
+        assert_eq!(values.fill("LOCALHOST $HOST"), Ok("LOCALHOST $HOST".to_owned()));
     }
 
     #[test]

@@ -93,12 +93,15 @@ fn every_page_with_commands_is_read() -> Result<()> {
     let known: Vec<&str> = ONE_MACHINE.iter().chain(&SEVERAL_MACHINES).chain(&NOT_READ).copied().collect();
     for page in pages {
         let name = page.to_string_lossy().replace('\\', "/");
-        if known.contains(&&*name) {
+        if known.contains(&name.as_str()) {
             continue;
         }
         let steps = Page::parse(&text(&name)?)?.steps;
         let commands = steps.iter().filter(|step| !matches!(step.action, Action::Code { .. })).count();
-        ensure!(commands == 0, "{name} has {commands} commands that nobody runs; add it to a list in this file");
+        ensure!(
+            commands == 0,
+            "{name} has {commands} commands that nobody runs; add it to a list in this file"
+        );
     }
     Ok(())
 }

@@ -11,6 +11,7 @@
 //! | [`lexer`], [`source`] | Rust tokens: what is a comment, a string, a test |
 //! | [`tidy`] | the rules, one family per file |
 //! | [`map`] | the crate map in the README |
+//! | [`markdown`] | links, headings and blocks of documents |
 //! | [`licences`], [`spdx`] | the licences of everything we link |
 //!
 //! This crate stands alone: it depends on no other crate of the workspace, so that it works on a broken tree.
@@ -20,6 +21,7 @@
 mod lexer;
 mod licences;
 mod map;
+mod markdown;
 mod source;
 mod spdx;
 mod tidy;

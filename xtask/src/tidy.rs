@@ -6,29 +6,35 @@ use std::process::ExitCode;
 
 use crate::workspace::Workspace;
 
+mod book;
 mod decisions;
 pub(crate) mod dependencies;
 mod layers;
 mod leftovers;
+mod links;
 mod machines;
 mod manifests;
 mod purity;
 pub(crate) mod readme;
 mod shape;
+mod translations;
 mod unsafety;
 
 /// The rule families, in the order of their names.
-const RULES: [fn(&Workspace) -> Vec<Violation>; 11] = [
+const RULES: [fn(&Workspace) -> Vec<Violation>; 14] = [
+    book::check,
     decisions::check,
     dependencies::check,
     layers::check,
     leftovers::check,
     crate::licences::check_tree,
+    links::check,
     machines::check,
     manifests::check,
     purity::check,
     readme::check,
     shape::check,
+    translations::check,
     unsafety::check,
 ];
 

@@ -11,6 +11,7 @@
 //! - [`wait`]: waiting for something to happen, with a deadline; never for time to pass.
 //! - [`Proxy`]: a node's HTTP interface with some answers changed.
 //! - [`Usage`]: what a process costs.
+//! - [`book`]: a reader of the book in `docs/`, who does what its pages say.
 //!
 //! No process outlives its owner: dropping a handle kills what it started, and if the test process itself is
 //! killed, its nodes see their standard input close. When a handle is dropped, the logs are searched for panics
@@ -18,6 +19,7 @@
 
 mod actor;
 mod binary;
+pub mod book;
 pub mod log;
 mod network;
 mod node;

@@ -31,9 +31,18 @@ impl Signal {
 
 /// Sends a signal to a process of this machine; whether there was one to receive it.
 pub fn signal(pid: u32, signal: Signal) -> bool {
+    send(&pid.to_string(), signal)
+}
+
+/// Sends a signal to a process and all of its group, as a terminal does.
+pub(crate) fn signal_group(leader: u32, signal: Signal) -> bool {
+    send(&format!("-{leader}"), signal)
+}
+
+fn send(whom: &str, signal: Signal) -> bool {
     // The shell's own `kill` is everywhere, the program of that name is not.
     let status = Command::new("sh")
-        .args(["-c", "kill -\"$0\" \"$1\"", signal.name(), &pid.to_string()])
+        .args(["-c", "kill -s \"$0\" -- \"$1\"", signal.name(), whom])
         .stderr(Stdio::null())
         .status();
     status.is_ok_and(|status| status.success())

@@ -150,7 +150,7 @@ impl Up {
 }
 
 /// Starts what interrupts `pid` when this process is gone.
-fn watch(pid: u32) -> Result<(Child, ChildStdin)> {
+pub(crate) fn watch(pid: u32) -> Result<(Child, ChildStdin)> {
     let mut child = command(Path::new("sh"))
         .args(["-c", "cat >/dev/null; kill -INT \"$0\" 2>/dev/null", &pid.to_string()])
         .stdin(Stdio::piped())

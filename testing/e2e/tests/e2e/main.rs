@@ -3,6 +3,7 @@
 //! The tests start networks of several processes, so they run one after the other: each holds [`turn`].
 
 mod bad_input;
+mod book;
 mod chaos;
 mod crash;
 mod damage;

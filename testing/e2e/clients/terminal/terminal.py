@@ -266,6 +266,7 @@ class Top(unittest.TestCase):
 
     def test_the_shell_can_have_the_terminal_in_between(self):
         terminal = self.terminal(100, 24)
+        terminal.line("stty sane")
         before = terminal.stty()
         terminal.top(*self.here(), "--view", "hosts")
         terminal.sees("POWER▼")

@@ -88,8 +88,7 @@ impl Model {
                 self.passes(View::Hosts, &[&address, &host.operator, &host.region, &host.status])
             })
             .collect();
-        let earned =
-            |host: &HostSummary| data.earned.get(&host.address).map_or(Amount(0), |earned| new_money(earned));
+        let earned = |host: &HostSummary| data.earned.get(&host.address).map_or(Amount(0), new_money);
         let by = self.sorted_by(View::Hosts);
         hosts.sort_by(|a, b| {
             let order = match by {

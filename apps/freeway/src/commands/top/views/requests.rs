@@ -76,6 +76,7 @@ fn row(canvas: &Canvas<'_>, data: &Data, request: &Request) -> Vec<(String, Ink)
     });
     let verdicts = detail.map(|detail| match (detail.wrong, detail.members) {
         (_, 0) => ("not drawn".to_owned(), Ink::Soft),
+        (0, members) if detail.verdicts == 0 => (format!("0/{} given", grouped(members)), Ink::Plain),
         (0, members) => {
             let ink = if detail.verdicts >= members { Ink::Good } else { Ink::Plain };
             (format!("{}/{} right", grouped(detail.verdicts), grouped(members)), ink)

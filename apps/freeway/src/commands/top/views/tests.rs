@@ -206,7 +206,10 @@ fn nothing_breaks_at_any_size() {
 #[test]
 fn a_small_terminal_has_what_matters_and_a_smaller_one_says_so() {
     let mut model = lively();
-    has(&shown(&model, (40, 10), true), &["● local", "height 1,234", "1 Network", "34/60", "q quit"]);
+    has(
+        &shown(&model, (40, 10), true),
+        &["● local", "height 1,234", "1 Network", "34/60", "H100s", "21 a second", "1 failed", "q quit"],
+    );
     go(&mut model, View::Hosts);
     has(&shown(&model, (40, 10), true), &["HOST", "one", "active"]);
     go(&mut model, View::Requests);

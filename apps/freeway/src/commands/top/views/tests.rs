@@ -159,6 +159,21 @@ fn logs_with_their_levels() {
 }
 
 #[test]
+fn a_long_line_can_be_read_as_a_whole() {
+    let mut model = lively();
+    go(&mut model, View::Logs);
+    let long = format!("2026-11-23T05:09:34.227019Z  WARN freeway_node: {} the end", "word ".repeat(40));
+    model.update(Message::Lines(vec![crate::commands::top::logs::read("host-2", &long)]), NOW);
+    model.update(Message::Lines(vec![crate::commands::top::logs::read("host-2", "last")]), NOW);
+    assert!(!shown(&model, (80, 24), true).contains("the end"));
+    model.update(Message::Do(Action::Move(-1)), NOW);
+    has(
+        &shown(&model, (80, 24), true),
+        &["End follows", "host-2 ── 05:09:34 WARN freeway_node ──", "the end"],
+    );
+}
+
+#[test]
 fn help_lists_the_keys() {
     let mut model = lively();
     model.update(Message::Do(Action::Help), NOW);

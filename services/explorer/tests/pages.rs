@@ -7,6 +7,8 @@ mod kit;
 
 use std::sync::Arc;
 
+use freeway_api::Client;
+use freeway_api::explorer::{EpochRow, EventRow, LaneRow};
 use freeway_explorer::{HISTORY_FILE, mount};
 use freeway_ledger::Text;
 use freeway_node::config::ExplorerConfig;
@@ -220,6 +222,32 @@ async fn blocks_show_in_the_tables_and_in_the_live_stream() {
     let text = response.text().await.unwrap();
     assert!(text.starts_with("height,id,time_ms,") && text.lines().count() == 2, "{text}");
     drop(events);
+    served.stop().await;
+}
+
+/// The types by which programs read what is written here.
+#[tokio::test]
+async fn the_typed_client_reads_the_figures_and_the_tables() {
+    let mut served = Served::new().await;
+    let transfer = served.kit.transfer("alice", 0, address("bob"), Amount::fwy(3));
+    served.kit.submit(&transfer).await;
+    served.kit.commit();
+    let told = served.reaches(1).await;
+    let client = Client::new(&served.url).unwrap();
+    let now = client.explorer_now().await.unwrap();
+    assert_eq!((now.height, now.clock.phase.as_str(), now.history.state.as_str()), (1, "sprint", "current"));
+    assert_eq!(now.clock.phases.len(), told["clock"]["phases"].as_array().unwrap().len());
+    assert_eq!(now.capacity.unwrap().hosts, told["capacity"]["hosts"].as_u64().unwrap());
+    assert_eq!(now.checks.unwrap().made, 0);
+    let epochs = client.explorer_rows::<EpochRow>(&[], 10).await.unwrap();
+    assert_eq!((epochs.height, epochs.rows.len(), epochs.rows[0].blocks), (1, 1, 1));
+    let filters = [("kinds", "accounts.transferred".to_owned())];
+    let events = client.explorer_rows::<EventRow>(&filters, 10).await.unwrap();
+    assert_eq!((events.rows[0].height, events.rows[0].kind.as_str()), (1, "accounts.transferred"));
+    assert_eq!(events.rows[0].data["to"], address("bob").to_string());
+    assert!(client.explorer_rows::<LaneRow>(&[], 10).await.unwrap().rows.is_empty());
+    let hosts = client.explorer_host(&address("host"), 10).await.unwrap();
+    assert_eq!((hosts.rows.len(), hosts.rows[0].epoch), (1, 0));
     served.stop().await;
 }
 

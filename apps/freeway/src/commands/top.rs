@@ -54,7 +54,7 @@ Keys: 1 to 5 or Tab for Network, Sprint, Hosts, Requests and Logs; up and down, 
 Logs are those of the network in --dir, or else what happens on the chain. Colours are the terminal's own sixteen;
 NO_COLOR=1 leaves them out, and a locale without UTF-8 gets ASCII.
 With --json: at_ms, node {url, reached, since_ms, problem}, status as in `freeway status --json`, now, epochs, sprint,
-racers, hosts, requests, lanes; fields are only ever added.";
+racers, earnings, requests, lanes; fields are only ever added.";
 
 /// Options of `freeway top`.
 #[derive(Debug, Args)]

@@ -266,6 +266,7 @@ class Top(unittest.TestCase):
 
     def test_the_shell_can_have_the_terminal_in_between(self):
         terminal = self.terminal(100, 24)
+        terminal.line("stty sane")
         before = terminal.stty()
         terminal.top(*self.here(), "--view", "hosts")
         terminal.sees("POWER▼")
@@ -377,8 +378,8 @@ class Top(unittest.TestCase):
         once = self.run_top(*self.here(), "--once", "--json")
         self.assertEqual((once.returncode, once.stderr, once.stdout.count("\n")), (0, "", 1))
         whole = json.loads(once.stdout)
-        self.assertEqual({len(whole["hosts"]), len(whole["status"]["hosts"])}, {4})
-        for field in ["at_ms", "node", "status", "now", "epochs", "sprint", "racers", "hosts", "requests", "lanes"]:
+        self.assertEqual({len(whole["earnings"]), len(whole["status"]["hosts"])}, {4})
+        for field in ["at_ms", "node", "status", "now", "epochs", "sprint", "racers", "earnings", "requests", "lanes"]:
             self.assertIsNotNone(whole[field], field)
         with subprocess.Popen([FREEWAY, "top", *self.here(), "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as lines:
             heights = [json.loads(lines.stdout.readline())["status"]["height"] for _ in range(3)]

@@ -17,7 +17,7 @@ pub(super) struct Snapshot<'a> {
     epochs: &'a [EpochRow],
     sprint: &'a Option<SprintView>,
     racers: Vec<Racer>,
-    hosts: Vec<&'a EarningsView>,
+    earnings: Vec<&'a EarningsView>,
     requests: Vec<&'a Request>,
     lanes: &'a [LaneRow],
 }
@@ -34,7 +34,7 @@ impl<'a> Snapshot<'a> {
             epochs: &data.epochs,
             sprint: &data.race,
             racers: model.racers(),
-            hosts: data.earned.values().collect(),
+            earnings: data.earned.values().collect(),
             requests: model.requests(),
             lanes: &data.lanes,
         }

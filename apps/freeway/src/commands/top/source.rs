@@ -38,6 +38,9 @@ const EVENTS_BACK: u64 = 200;
 /// Blocks that came in a bunch are taken together.
 const MAX_BUNCH: usize = 1_000;
 
+/// The code of having missed blocks.
+const LAGGED: &str = "lagged";
+
 /// What is looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wanted {
@@ -79,6 +82,8 @@ pub(super) async fn ask(
                 }
                 match ended {
                     Ended::Unheard => return,
+                    // The node is there; what was missed is asked for.
+                    Ended::Lost(problem) if problem.code() == LAGGED => continue,
                     Ended::Lost(problem) => problem,
                 }
             }
@@ -238,7 +243,7 @@ impl<'a> Asker<'a> {
                 Ok(Some(StreamItem::Block(block))) => self.block(block).await?,
                 Ok(Some(StreamItem::Lagged(lagged))) => {
                     self.next = Some(lagged.from);
-                    return Ok(Some(Problem::new("lagged", "the node was faster than this terminal")));
+                    return Ok(Some(Problem::new(LAGGED, "the node was faster than this terminal")));
                 }
                 Ok(None) => return Ok(Some(Problem::new("ended", "the node ended the connection"))),
                 Err(error) => return Ok(Some(error.into())),
@@ -284,6 +289,11 @@ impl<'a> Asker<'a> {
             | EventView::WorkVerdictsGiven { .. }
             | EventView::WorkRevealed { .. }
             | EventView::WorkDemanded { .. }
+            | EventView::WorkAnswered { .. }
+            | EventView::ReceiptReported { .. }
+            | EventView::WorkTrialOpened { .. }
+            | EventView::WorkAcquitted { .. }
+            | EventView::WorkFalseVerdict { .. }
             | EventView::WorkConvicted { .. } => self.work = true,
             EventView::LaneOpened { .. }
             | EventView::LaneDrawn { .. }

@@ -84,6 +84,22 @@ pub(super) fn pad(text: &str, cells: usize, right: bool, end: char) -> String {
     if right { space + &text } else { text + &space }
 }
 
+/// The text in rows of so many cells.
+pub(super) fn wrap(text: &str, cells: usize) -> Vec<String> {
+    let (mut rows, mut row, mut used) = (Vec::new(), String::new(), 0);
+    for c in text.chars() {
+        let takes = c.width().unwrap_or(0);
+        if used + takes > cells && !row.is_empty() {
+            rows.push(std::mem::take(&mut row));
+            used = 0;
+        }
+        row.push(c);
+        used += takes;
+    }
+    rows.push(row);
+    rows
+}
+
 /// `12,345,678`.
 pub(super) fn grouped(number: impl Into<u128>) -> String {
     let digits = number.into().to_string();
@@ -197,6 +213,9 @@ mod tests {
         assert_eq!(fit("東京", 1, '~'), "~");
         assert_eq!(fit("東京", 0, '~'), "");
         assert_eq!(pad("ab", 4, true, '~'), "  ab");
+        assert_eq!(wrap("abcdefg", 3), ["abc", "def", "g"]);
+        assert_eq!(wrap("a東京b", 3), ["a東", "京b"]);
+        assert_eq!(wrap("", 3), [""]);
         assert_eq!(pad("東京の", 4, false, '~'), "東~ ");
     }
 

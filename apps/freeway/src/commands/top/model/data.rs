@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::requests::Requests;
 use crate::commands::top::logs::{self, Logs};
+use crate::commands::top::text::ends;
 
 /// Blocks that are remembered.
 const MAX_BLOCKS: usize = 240;
@@ -82,6 +83,8 @@ pub(in crate::commands::top) struct Detail {
 pub(in crate::commands::top) struct Data {
     pub(in crate::commands::top) link: Link,
     pub(in crate::commands::top) status: Option<Status>,
+    /// What the hosts in it call themselves.
+    names: BTreeMap<Address, String>,
     /// When the status came: its ages are counted from there.
     pub(in crate::commands::top) status_at_ms: u64,
     pub(in crate::commands::top) now: Option<NowView>,
@@ -121,8 +124,7 @@ impl Data {
             }
             News::Block(block) => {
                 self.requests.block(&block);
-                let names = |address: &str| self.name_of(address);
-                let lines = logs::of_block(&block, names);
+                let lines = logs::of_block(&block, |address| self.name_of_text(address));
                 self.logs.add(lines);
             }
             News::Status(status) => {
@@ -130,6 +132,8 @@ impl Data {
                 if self.status.as_ref().is_some_and(|known| known.chain != status.chain) {
                     *self = Self { link: self.link.clone(), logs: self.logs.clone(), ..Self::default() };
                 }
+                let named = status.hosts.iter().filter(|host| !host.operator.trim().is_empty());
+                self.names = named.map(|host| (host.address, host.operator.clone())).collect();
                 self.status = Some(*status);
                 self.status_at_ms = now_ms;
             }
@@ -168,13 +172,16 @@ impl Data {
     }
 
     /// What people call an account: its host's operator, else the ends of its address.
-    pub(in crate::commands::top) fn name_of(&self, address: &str) -> String {
-        let hosts = self.status.iter().flat_map(|status| &status.hosts);
-        let mut named = hosts.filter(|host| !host.operator.trim().is_empty());
-        match named.find(|host| host.address.to_string() == address) {
-            Some(host) => host.operator.clone(),
-            None => crate::commands::top::text::ends(address, 9, 4),
+    pub(in crate::commands::top) fn name_of(&self, address: &Address) -> String {
+        match self.names.get(address) {
+            Some(name) => name.clone(),
+            None => ends(&address.to_string(), 9, 4),
         }
+    }
+
+    /// The same for an address as text; what is none stays as it is.
+    fn name_of_text(&self, text: &str) -> String {
+        text.parse().map_or_else(|_| ends(text, 9, 4), |address| self.name_of(&address))
     }
 
     /// How old the latest block is.
@@ -183,9 +190,12 @@ impl Data {
         Some(status.behind_ms.saturating_add(moment.saturating_sub(self.status_at_ms)))
     }
 
-    /// The time between blocks of late, in milliseconds.
+    /// The usual time between blocks of late, in milliseconds: the median, as a network may have been stopped in between.
     pub(in crate::commands::top) fn block_ms(&self) -> Option<u64> {
-        let (first, last) = (self.blocks.front()?, self.blocks.back()?);
-        last.time_ms.saturating_sub(first.time_ms).checked_div(last.height.saturating_sub(first.height))
+        let pairs = self.blocks.iter().zip(self.blocks.iter().skip(1));
+        let near = pairs.filter(|(one, next)| next.height == one.height.saturating_add(1));
+        let mut apart: Vec<u64> = near.map(|(one, next)| next.time_ms.saturating_sub(one.time_ms)).collect();
+        apart.sort_unstable();
+        apart.get(apart.len() / 2).copied()
     }
 }

@@ -88,8 +88,7 @@ impl Model {
                 self.passes(View::Hosts, &[&address, &host.operator, &host.region, &host.status])
             })
             .collect();
-        let earned =
-            |host: &HostSummary| data.earned.get(&host.address).map_or(Amount(0), |earned| new_money(earned));
+        let earned = |host: &HostSummary| data.earned.get(&host.address).map_or(Amount(0), new_money);
         let by = self.sorted_by(View::Hosts);
         hosts.sort_by(|a, b| {
             let order = match by {
@@ -124,18 +123,15 @@ impl Model {
                 as u64,
             void: host.void.clone(),
         });
-        let settled = data.results.iter().flat_map(|results| &results.results).map(|result| {
-            let host = result.host.to_string();
-            Racer {
-                name: data.name_of(&host),
-                host,
-                nonces: result.count,
-                weight: Some(result.weight),
-                verdicts: result.confirmed.into(),
-                committee: result.committee.into(),
-                void: result.void.clone(),
-                ..Racer::default()
-            }
+        let settled = data.results.iter().flat_map(|results| &results.results).map(|result| Racer {
+            name: data.name_of(&result.host),
+            host: result.host.to_string(),
+            nonces: result.count,
+            weight: Some(result.weight),
+            verdicts: result.confirmed.into(),
+            committee: result.committee.into(),
+            void: result.void.clone(),
+            ..Racer::default()
         });
         let mut racers: Vec<_> =
             if self.race_runs() { running.collect() } else { settled.collect::<Vec<_>>() };
@@ -167,13 +163,16 @@ impl Model {
             .requests
             .all()
             .filter(|request| {
-                let host = request.host.to_string();
-                let name = data.name_of(&host);
+                let place = self.place_in(View::Requests);
+                if place.filter.is_empty() {
+                    return true;
+                }
+                let (host, name) = (request.host.to_string(), data.name_of(&request.host));
                 self.passes(View::Requests, &[&host, &name, &request.state, &request.interval.to_string()])
             })
             .collect();
         let tokens = |request: &Request| request.detail.as_ref().map_or(0, |detail| detail.tokens);
-        let name = |request: &Request| data.name_of(&request.host.to_string());
+        let name = |request: &Request| data.name_of(&request.host);
         let by = self.sorted_by(View::Requests);
         requests.sort_by(|a, b| {
             let order = match by {

@@ -100,7 +100,7 @@ pub(super) fn detail(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
     let data = model.data();
     let Some(address) = model.open else { return };
     let summary = data.status.iter().flat_map(|status| &status.hosts).find(|host| host.address == address);
-    let name = canvas.look.clean(&data.name_of(&address.to_string()));
+    let name = canvas.look.clean(&data.name_of(&address));
     let inner = canvas.head(area, &name, &address.to_string());
     let Some(host) = summary else {
         canvas.text(inner, 0, &[("this host is not among those that the node lists", Ink::Soft)]);
@@ -222,7 +222,7 @@ fn lanes(canvas: &mut Canvas<'_>, area: Rect, model: &Model, lanes: &[freeway_ap
             if lost { ("forfeited".into(), Ink::Bad) } else { (canvas.look.clean(&lane.state), Ink::Plain) };
         vec![
             (grouped(lane.id), Ink::Head),
-            (canvas.look.clean(&model.data().name_of(&lane.payer.to_string())), Ink::Plain),
+            (canvas.look.clean(&model.data().name_of(&lane.payer)), Ink::Plain),
             state,
             money(share.map(|share| share.deposit)),
             money(share.map(|share| share.paid)),

@@ -2,11 +2,14 @@
 
 use ratatui_core::layout::Rect;
 
-use super::{Canvas, first};
+use super::{Canvas, below, first};
 use crate::commands::top::logs::{Level, Line, Source};
 use crate::commands::top::look::Ink;
 use crate::commands::top::model::{Model, View};
-use crate::commands::top::text::{grouped, pad, width};
+use crate::commands::top::text::{grouped, pad, width, wrap};
+
+/// Rows for the whole of a line.
+const WHOLE: u16 = 5;
 
 pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
     let lines = model.lines();
@@ -32,6 +35,11 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
         canvas.text(inner, 0, &[(why, Ink::Soft)]);
         return;
     }
+    // Somebody who looks back reads: the chosen line stands below as a whole.
+    let (inner, whole) = match !follows && inner.height >= WHOLE + 4 {
+        true => (first(inner, inner.height - WHOLE), below(inner, inner.height - WHOLE)),
+        false => (inner, first(inner, 0)),
+    };
     let rows = usize::from(inner.height);
     let last = lines.len() - 1;
     let index = if follows { last } else { place.index.min(last) };
@@ -42,9 +50,27 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
         let y = (row - start) as u16;
         draw_line(canvas, inner, y, line, who);
         if !follows && row == index {
-            let shown = first(super::below(inner, y), 1);
+            let shown = first(below(inner, y), 1);
             canvas.buffer.set_style(shown, canvas.look.chosen());
         }
+    }
+    if let Some(line) = lines.get(index) {
+        draw_whole(canvas, whole, line);
+    }
+}
+
+/// All of a line, wrapped.
+fn draw_whole(canvas: &mut Canvas<'_>, area: Rect, line: &Line) {
+    if area.height == 0 {
+        return;
+    }
+    let title = canvas.look.clean(&line.source);
+    let note = [line.time.as_str(), line.level.name(), &line.target].join(" ");
+    let note = canvas.look.clean(note.trim());
+    let inner = canvas.head(area, &title, &note);
+    let text = canvas.look.clean(&line.text);
+    for (row, text) in (0u16..).zip(wrap(&text, usize::from(inner.width))) {
+        canvas.text(inner, row, &[(&text, Ink::Plain)]);
     }
 }
 

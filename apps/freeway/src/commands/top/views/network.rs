@@ -13,6 +13,8 @@ use crate::commands::top::text::{bytes, coins, count, grouped, pad, percent, rat
 
 /// From this width on there are two columns.
 const WIDE: u16 = 76;
+/// With fewer rows the clock is its two gauges, so that the figures have room.
+const COMPACT: u16 = 14;
 pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
     let data = model.data();
     let Some(status) = &data.status else {
@@ -30,8 +32,9 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
         return;
     }
     // One column: what matters first; what has no room is left out.
-    let clock_rows = clock(canvas, area, data, status);
-    let rest = below(area, clock_rows);
+    let compact = area.height < COMPACT;
+    let clock_rows = clock(canvas, if compact { first(area, 3) } else { area }, data, status);
+    let rest = below(area, if compact { 3 } else { clock_rows });
     figures(canvas, first(rest, 6), data, status);
     let rest = below(rest, 6);
     let wanted = 8.min(rest.height);

@@ -76,6 +76,7 @@ fn row(canvas: &Canvas<'_>, data: &Data, request: &Request) -> Vec<(String, Ink)
     });
     let verdicts = detail.map(|detail| match (detail.wrong, detail.members) {
         (_, 0) => ("not drawn".to_owned(), Ink::Soft),
+        (0, members) if detail.verdicts == 0 => (format!("0/{} given", grouped(members)), Ink::Plain),
         (0, members) => {
             let ink = if detail.verdicts >= members { Ink::Good } else { Ink::Plain };
             (format!("{}/{} right", grouped(detail.verdicts), grouped(members)), ink)
@@ -90,7 +91,7 @@ fn row(canvas: &Canvas<'_>, data: &Data, request: &Request) -> Vec<(String, Ink)
     });
     vec![
         (grouped(request.interval), Ink::Plain),
-        (canvas.look.clean(&data.name_of(&request.host.to_string())), Ink::Head),
+        (canvas.look.clean(&data.name_of(&request.host)), Ink::Head),
         lanes.unwrap_or_else(dash),
         detail.map_or_else(dash, |detail| (models(canvas, data, &detail.models), Ink::Plain)),
         number(detail.map(|detail| detail.requests)),
@@ -160,7 +161,7 @@ fn draw_lanes(canvas: &mut Canvas<'_>, area: Rect, data: &Data) {
     let row = |lane: &LaneRow| {
         vec![
             (grouped(lane.lane), Ink::Head),
-            (canvas.look.clean(&data.name_of(&lane.payer.to_string())), Ink::Plain),
+            (canvas.look.clean(&data.name_of(&lane.payer)), Ink::Plain),
             (canvas.look.clean(&lane.name), Ink::Plain),
             (grouped(lane.hosts.len() as u64), Ink::Plain),
             money(lane.escrow),

@@ -159,6 +159,21 @@ fn logs_with_their_levels() {
 }
 
 #[test]
+fn a_long_line_can_be_read_as_a_whole() {
+    let mut model = lively();
+    go(&mut model, View::Logs);
+    let long = format!("2026-11-23T05:09:34.227019Z  WARN freeway_node: {} the end", "word ".repeat(40));
+    model.update(Message::Lines(vec![crate::commands::top::logs::read("host-2", &long)]), NOW);
+    model.update(Message::Lines(vec![crate::commands::top::logs::read("host-2", "last")]), NOW);
+    assert!(!shown(&model, (80, 24), true).contains("the end"));
+    model.update(Message::Do(Action::Move(-1)), NOW);
+    has(
+        &shown(&model, (80, 24), true),
+        &["End follows", "host-2 ── 05:09:34 WARN freeway_node ──", "the end"],
+    );
+}
+
+#[test]
 fn help_lists_the_keys() {
     let mut model = lively();
     model.update(Message::Do(Action::Help), NOW);
@@ -206,7 +221,10 @@ fn nothing_breaks_at_any_size() {
 #[test]
 fn a_small_terminal_has_what_matters_and_a_smaller_one_says_so() {
     let mut model = lively();
-    has(&shown(&model, (40, 10), true), &["● local", "height 1,234", "1 Network", "34/60", "q quit"]);
+    has(
+        &shown(&model, (40, 10), true),
+        &["● local", "height 1,234", "1 Network", "34/60", "H100s", "21 a second", "1 failed", "q quit"],
+    );
     go(&mut model, View::Hosts);
     has(&shown(&model, (40, 10), true), &["HOST", "one", "active"]);
     go(&mut model, View::Requests);

@@ -29,6 +29,7 @@
 //! | [`parameters`], [`genesis`] | the rules, and the file that starts a network |
 //! | [`receipts`] | what a payer's gateway keeps |
 //! | [`serving`] | requests in lanes, and what verifiers are shown: canonical bytes, beside the chain |
+//! | [`trace`] | spans for operators, and how their contexts go from payer to host |
 //! | [`reach`] | which addresses of strangers may be connected to |
 //! | [`peers`], [`proofs`], [`snapshots`] | other nodes, light clients, new nodes |
 //! | [`client`] | [`Client`] |
@@ -55,6 +56,7 @@ pub mod snapshots;
 pub mod sprint;
 pub mod status;
 pub mod text;
+pub mod trace;
 pub mod transactions;
 pub mod weights;
 pub mod work;

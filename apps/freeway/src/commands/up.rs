@@ -23,6 +23,7 @@ use crate::cli::Context;
 use crate::hints::Problem;
 use crate::network_file::NetworkFile;
 use crate::output::{Output, Page, Show};
+use crate::telemetry::Otlp;
 use children::Children;
 use layout::{Layout, Wishes};
 
@@ -88,6 +89,9 @@ pub struct Up {
     /// Start a host, or the gateway, again when its process ends by itself.
     #[arg(long)]
     restart: bool,
+
+    #[command(flatten)]
+    otlp: Otlp,
 
     /// A package of `models` in the directory that the hosts serve beside the guide.
     #[arg(long, value_name = "PACKAGE")]
@@ -160,6 +164,7 @@ impl Up {
     /// # Errors
     /// [`Problem`] says what failed and what to do.
     pub async fn run(self, context: &Context) -> Result<(), Problem> {
+        self.otlp.check()?;
         let output = context.output();
         let layout = Layout::open(context.directory()?)?;
         if self.fresh {
@@ -187,7 +192,8 @@ impl Up {
         for (host, kind) in &adversaries {
             output.note(format!("{host} will cheat: {kind}"));
         }
-        let mut children = Children::start(&network, &adversaries, self.restart)?;
+        let mut children =
+            Children::start(&network, &adversaries, self.restart, self.otlp.url().map(str::to_owned))?;
         let result = tokio::select! {
             result = serve(&mut children, &layout, &network, output) => result,
             () = crate::signals::stop() => Ok(()),

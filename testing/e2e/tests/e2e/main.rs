@@ -12,6 +12,7 @@ mod inference;
 mod joining;
 mod lanes;
 mod sprint;
+mod traces;
 mod up;
 
 use std::time::Duration;

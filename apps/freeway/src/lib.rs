@@ -19,3 +19,4 @@ mod logging;
 pub mod network_file;
 pub mod output;
 mod signals;
+mod telemetry;

@@ -29,6 +29,7 @@
 //! | [`parameters`], [`genesis`] | the rules, and the file that starts a network |
 //! | [`receipts`] | what a payer's gateway keeps |
 //! | [`serving`] | requests in lanes, and what verifiers are shown: canonical bytes, beside the chain |
+//! | [`trace`] | spans for operators, and how their contexts go from payer to host |
 //! | [`reach`] | which addresses of strangers may be connected to |
 //! | [`explorer`] | figures and history, of nodes that keep them |
 //! | [`peers`], [`proofs`], [`snapshots`] | other nodes, light clients, new nodes |
@@ -57,6 +58,7 @@ pub mod snapshots;
 pub mod sprint;
 pub mod status;
 pub mod text;
+pub mod trace;
 pub mod transactions;
 pub mod weights;
 pub mod work;

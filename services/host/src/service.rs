@@ -18,12 +18,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use freeway_api::trace::TARGET;
 use freeway_node::Access;
 use freeway_primitives::{Address, Epoch, Height, SecretKey};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use tracing::{debug, error, info, warn};
+use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use crate::adversary::Adversary;
 use crate::client::Fetcher;
@@ -229,7 +230,9 @@ impl<C: Chain> Driver<C> {
             let (shared, stop) = (Arc::clone(&shared), checking.clone());
             tasks.spawn_blocking(move || {
                 while let Some(order) = orders.blocking_recv() {
-                    shared.check(&order, stop.clone());
+                    let leaves = order.positions.len();
+                    info_span!(target: TARGET, "duty check", epoch = order.epoch.0, host = %order.host, leaves)
+                        .in_scope(|| shared.check(&order, stop.clone()));
                 }
             });
         }
@@ -331,7 +334,9 @@ impl<C: Chain> Driver<C> {
         self.tasks.spawn(async move {
             let epoch = order.epoch;
             let racing = Arc::clone(&shared);
-            let raced = tokio::task::spawn_blocking(move || racing.race(&order, stop)).await;
+            let span = info_span!(target: TARGET, "duty race", epoch = epoch.0, shape = %order.shape);
+            let raced =
+                tokio::task::spawn_blocking(move || span.in_scope(|| racing.race(&order, stop))).await;
             match raced {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => error!(%error, "this host cannot race; its weight in this epoch will be 0"),
@@ -351,7 +356,8 @@ impl<C: Chain> Driver<C> {
         self.tasks.spawn(async move {
             // Never closed.
             let _permit = permits.acquire_owned().await;
-            let answer = fetcher.fetch(&endpoints, &expected).await;
+            let span = info_span!(target: TARGET, "duty fetch openings", epoch = expected.epoch.0, host = %expected.host);
+            let answer = fetcher.fetch(&endpoints, &expected).instrument(span).await;
             if let Err(reason) = &answer {
                 shared.count(|stats| stats.unreachable += 1);
                 debug!(host = %expected.host, %reason, "a host does not show its openings");

@@ -7,6 +7,7 @@
 
 mod build;
 mod judge;
+mod life;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use bytes::Bytes;
+use freeway_api::trace::TARGET;
 use freeway_consensus::parts::Opening;
 use freeway_consensus::{Application, Decided, Fatal, HeightPlan, Judged, Timing};
 use freeway_ledger::epochs::{self, Phase};
@@ -23,7 +25,7 @@ use freeway_primitives::{
     ValidatorSet,
 };
 use freeway_store::{BlockRecord, ReceiptRecord, StateView, Store, StoreError};
-use tracing::{info, warn};
+use tracing::{info, info_span, warn};
 
 use crate::beacon::Keeper;
 use crate::duties::Duties;
@@ -164,6 +166,8 @@ pub struct Chain {
     trail: Option<Trail>,
     head: Head,
     candidates: BTreeMap<(Height, BlockId), Candidate>,
+    /// The height that is being decided, for whoever follows it.
+    life: life::Life,
 }
 
 impl Chain {
@@ -211,6 +215,7 @@ impl Chain {
             trail: None,
             head,
             candidates: BTreeMap::new(),
+            life: life::Life::none(),
         };
         this.replay()?;
         Ok(this)
@@ -475,10 +480,17 @@ impl Application for Chain {
     }
 
     fn propose(&mut self, opening: Opening) -> Result<(BlockId, Bytes), Fatal> {
+        let life = self.life.of(opening.height);
+        let _span =
+            info_span!(target: TARGET, parent: &life, "block propose", round = opening.round).entered();
         Ok(self.build(opening)?)
     }
 
     fn judge(&mut self, opening: Opening, block: Bytes, certified: bool) -> Result<Judged, Fatal> {
+        let life = self.life.of(opening.height);
+        let _span =
+            info_span!(target: TARGET, parent: &life, "block judge", round = opening.round, certified)
+                .entered();
         Ok(self.judge_block(opening, block, certified)?)
     }
 
@@ -505,6 +517,8 @@ impl Application for Chain {
         if height != self.head.height.next() {
             return Err(Fatal(format!("decided height {height} after {}", self.head.height)));
         }
+        let life = self.life.of(height);
+        let _span = info_span!(target: TARGET, parent: &life, "block commit").entered();
         let Some(candidate) = self.candidate(height, id)? else { return Ok(Decided::Unknown) };
         let bytes = candidate.bytes.clone();
         let executed = match candidate.executed.take() {
@@ -519,7 +533,11 @@ impl Application for Chain {
         };
         let record = BlockRecord { height, id, block: bytes.to_vec(), certificate: certificate.encode() };
         self.store.append_block(&record).map_err(NodeError::from)?;
+        life.record("transactions", executed.block.transactions.len());
+        life.record("bytes", bytes.len());
+        life.record("proposer", tracing::field::display(executed.block.header.proposer));
         self.apply(executed, certificate.clone(), bytes.len())?;
+        self.life.end();
         Ok(Decided::Committed)
     }
 

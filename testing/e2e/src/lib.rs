@@ -10,6 +10,7 @@
 //! - [`race`]: what races cost and prove.
 //! - [`wait`]: waiting for something to happen, with a deadline; never for time to pass.
 //! - [`Proxy`]: a node's HTTP interface with some answers changed.
+//! - [`Collector`]: takes the traces that processes send.
 //! - [`Usage`]: what a process costs.
 //! - [`book`]: a reader of the book in `docs/`, who does what its pages say.
 //!
@@ -20,6 +21,7 @@
 mod actor;
 mod binary;
 pub mod book;
+mod collector;
 pub mod log;
 mod network;
 mod node;
@@ -35,6 +37,7 @@ pub mod wait;
 
 pub use actor::{Actor, transfer};
 pub use binary::{Ran, freeway_binary, run_freeway};
+pub use collector::{Collected, Collector};
 pub use network::Network;
 pub use node::{NodeProcess, Started};
 pub use plan::{Plan, quick_params};

@@ -23,6 +23,7 @@ use crate::keystore::KeyName;
 use crate::logging::LogFormat;
 use crate::network_file::NetworkFile;
 use crate::output::{Page, Show};
+use crate::telemetry::{self, Otlp};
 
 pub(crate) use engines::Engines;
 pub(crate) use start::{keys, start, until, upstream_options};
@@ -102,6 +103,9 @@ pub struct Gateway {
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
 
+    #[command(flatten)]
+    otlp: Otlp,
+
     /// Stop when standard input closes: for a parent process that must not leave gateways behind.
     #[arg(long)]
     stop_with_parent: bool,
@@ -174,7 +178,22 @@ impl Gateway {
     /// # Errors
     /// If a model or key cannot be read, or the address is taken.
     pub async fn run(self, context: &Context) -> Result<(), Problem> {
-        crate::logging::start_as(self.log_format);
+        let telemetry = self.otlp.start("freeway-gateway", &self.instance())?;
+        crate::logging::start_as(self.log_format, telemetry.as_ref());
+        let ended = self.answer(context).await;
+        telemetry::stop(telemetry).await;
+        ended
+    }
+
+    /// Which gateway this is among others.
+    fn instance(&self) -> String {
+        match &self.config {
+            Some(path) => path.display().to_string(),
+            None => self.listen.to_string(),
+        }
+    }
+
+    async fn answer(self, context: &Context) -> Result<(), Problem> {
         let with_parent = self.stop_with_parent;
         let file = match &self.config {
             Some(path) => GatewayFile::load(path).map_err(|error| {

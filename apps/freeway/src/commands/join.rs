@@ -4,6 +4,7 @@ mod find;
 mod layout;
 mod owner;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::hints::Problem;
 use crate::network_file::NetworkFile;
 use crate::output::{Output, Page, Show};
 
+use crate::telemetry::Otlp;
 use find::Found;
 pub(super) use layout::{NODE, is_joined};
 use owner::Owner;
@@ -85,6 +87,9 @@ pub struct Join {
     /// The address at which other machines reach this one [default: the one from which it reaches the network].
     #[arg(long, value_name = "IP", value_parser = crate::cli::address_of_one)]
     address: Option<IpAddr>,
+
+    #[command(flatten)]
+    otlp: Otlp,
 }
 
 /// Printed once the node listens.
@@ -126,6 +131,7 @@ impl Join {
     /// [`Problem`] says what failed and what to do.
     pub async fn run(self, context: &Context) -> Result<(), Problem> {
         let output = context.output();
+        self.otlp.check()?;
         let folder = Folder::open(context.directory()?)?;
         let found = if self.nodes.is_empty() {
             None
@@ -147,7 +153,8 @@ impl Join {
             None => None,
         };
         let nodes = [("the node".to_owned(), member.config.clone())];
-        let mut children = Children::start(&nodes, &Default::default(), false)?;
+        let mut children =
+            Children::start(&nodes, &BTreeMap::new(), false, self.otlp.url().map(str::to_owned))?;
         let result = tokio::select! {
             result = serve(&mut children, &folder, &member, owner, output) => result,
             () = crate::signals::stop() => Ok(()),

@@ -23,6 +23,7 @@ use crate::cli::Context;
 use crate::hints::Problem;
 use crate::network_file::NetworkFile;
 use crate::output::{Output, Page, Show};
+use crate::telemetry::Otlp;
 use layout::{Layout, Wishes};
 
 /// The most hosts on one machine.
@@ -94,6 +95,9 @@ pub struct Up {
     /// Start a host, or the gateway, again when its process ends by itself.
     #[arg(long)]
     restart: bool,
+
+    #[command(flatten)]
+    otlp: Otlp,
 
     /// A package of `models` in the directory that the hosts serve beside the guide.
     #[arg(long, value_name = "PACKAGE")]
@@ -178,6 +182,7 @@ impl Up {
     /// # Errors
     /// [`Problem`] says what failed and what to do.
     pub async fn run(self, context: &Context) -> Result<(), Problem> {
+        self.otlp.check()?;
         let output = context.output();
         let layout = Layout::open(context.directory()?)?;
         if self.fresh {
@@ -206,7 +211,8 @@ impl Up {
         for (host, kind) in &adversaries {
             output.note(format!("{host} will cheat: {kind}"));
         }
-        let mut children = Children::start(&network.hosts, &adversaries, self.restart)?;
+        let otlp = self.otlp.url().map(str::to_owned);
+        let mut children = Children::start(&network.hosts, &adversaries, self.restart, otlp)?;
         let result = tokio::select! {
             result = serve(&mut children, &layout, &network, output) => result,
             () = crate::signals::stop() => Ok(()),

@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use freeway_api::serving::{Frame, FrameError, Frames};
+use freeway_api::trace;
 use freeway_api::{ErrorBody, reach};
 use freeway_proofs::work::LaneId;
 use reqwest::{Client, Response, StatusCode, Url, header};
@@ -80,6 +81,11 @@ impl HostClient {
         let mut url = base;
         url.set_path(&format!("{}/v1/lanes/{}/requests", url.path().trim_end_matches('/'), lane.0));
         let request = client.post(url).header(header::CONTENT_TYPE, "application/octet-stream").body(ask);
+        // The host goes on with this trace, if both keep any.
+        let request = match trace::header() {
+            Some(context) => request.header(trace::HEADER, context),
+            None => request,
+        };
         let response = match request.send().await {
             Ok(response) => response,
             Err(error) => {

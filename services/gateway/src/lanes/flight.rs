@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use freeway_api::serving::{Artifact, Done, Ending};
+use freeway_api::trace::TARGET;
 use freeway_engines::{
     EngineError, ErrorKind, Event, EventStream, FinishReason, Finished, Paid, Tier, Token,
 };
@@ -14,6 +15,8 @@ use freeway_proofs::work::LaneId;
 use freeway_requests::TokenRequest;
 use futures::StreamExt;
 use tokio::sync::mpsc;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use super::account::Misfit;
 use super::engine::{Lanes, ModelState};
@@ -58,9 +61,22 @@ impl Flight {
 
     /// Finds a host that takes it, and gives the events from then on.
     pub(super) async fn begin(mut self) -> Result<EventStream, EngineError> {
-        let first = self.attempt().await?;
+        let span = tracing::info_span!(
+            target: TARGET,
+            "inference",
+            otel.kind = "client",
+            model = self.model.name,
+            prompt_tokens = self.request.prompt.len(),
+            lane = Empty,
+            host = Empty,
+            tries = Empty,
+            outcome = Empty
+        );
+        let first = self.attempt().instrument(span.clone()).await.inspect_err(|error| {
+            span.record("outcome", error.code());
+        })?;
         let (events, stream) = mpsc::channel(EVENTS);
-        tokio::spawn(self.fly(first, events));
+        tokio::spawn(self.fly(first, events).instrument(span));
         let next = |mut stream: mpsc::Receiver<Event>| async move {
             stream.recv().await.map(|event| (event, stream))
         };
@@ -76,6 +92,10 @@ impl Flight {
                 break;
             };
             self.tried.push((share.lane, share.host.address));
+            let span = Span::current();
+            span.record("lane", share.lane.0);
+            span.record("host", tracing::field::display(share.host.address));
+            span.record("tries", self.tried.len());
             match Attempt::begin(&self.lanes, &share, &self.request, self.digest).await {
                 Ok(attempt) => {
                     self.lanes.prefixes.learn(&self.prompt, share.host.address);
@@ -97,14 +117,20 @@ impl Flight {
             let ended = tokio::select! {
                 ended = self.follow(&mut attempt, &events) => ended,
                 // The client has left. Dropping the attempt closes the connection, so the host stops.
-                () = events.closed() => return,
+                () = events.closed() => {
+                    Span::current().record("outcome", "left");
+                    return;
+                }
             };
             // A receipt is counted and kept also if the client leaves now.
             let ended = match ended {
                 Ok((done, ends)) => self.done(&mut attempt, done, &ends, &events).await,
                 Err(trouble) => Err(trouble),
             };
-            let Err(trouble) = ended else { return };
+            let Err(trouble) = ended else {
+                Span::current().record("outcome", "paid");
+                return;
+            };
             self.lanes.counts.retry();
             tracing::debug!(host = %attempt.share.host.address, %trouble, "a host failed in mid answer");
             if matches!(trouble, Trouble::Gone) {
@@ -125,6 +151,7 @@ impl Flight {
             attempt = match next {
                 Ok(next) => next,
                 Err(error) => {
+                    Span::current().record("outcome", error.code());
                     self.lanes.counts.failure();
                     // The client may have left.
                     let _ = events.send(Event::Failed(error)).await;

@@ -11,6 +11,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use freeway_api::trace::TARGET;
+use tracing::Instrument;
+use tracing::field::Empty;
+
 use super::Server;
 use super::listener::Activity;
 use super::phase::Phase;
@@ -44,11 +48,23 @@ pub(super) async fn guard(State(server): State<Arc<Server>>, request: Request, n
     };
     let route = super::routes::label(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
     let origin = allowed_origin(&server.cors, request.headers());
+    let span = match *request.method() {
+        Method::POST => tracing::info_span!(
+            target: TARGET,
+            "request",
+            otel.kind = "server",
+            http.route = route,
+            http.response.status_code = Empty,
+            request.id = id.to_str().unwrap_or_default()
+        ),
+        _ => tracing::Span::none(),
+    };
     let mut response = match &origin {
         Some(_) if request.method() == Method::OPTIONS => preflight(request.headers()),
-        _ => next.run(request).await,
+        _ => next.run(request).instrument(span.clone()).await,
     };
     let status = response.status().as_u16();
+    span.record("http.response.status_code", status);
     tracing::debug!(route, status, id = id.to_str().unwrap_or_default(), "answered");
     server.metrics.answered(route, status, began.elapsed());
     let headers = response.headers_mut();

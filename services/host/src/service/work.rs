@@ -6,6 +6,7 @@ use core::time::Duration;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use freeway_api::serving::{Artifact, Asking, LeafShown, Question, Samples, Subject};
+use freeway_api::trace::TARGET;
 use freeway_engines::{ErrorKind, ScoreJob, VerifyJob};
 use freeway_ledger::Message;
 use freeway_ledger::hosts::HOSTS;
@@ -15,7 +16,7 @@ use freeway_requests::MAX_TOP_LOGPROBS;
 use futures::FutureExt;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tracing::{debug, error, warn};
+use tracing::{Instrument, debug, error, info_span, warn};
 
 use super::Chain;
 use super::shared::Shared;
@@ -212,7 +213,10 @@ impl<C: Chain> Worker<C> {
                     // Never closed.
                     let _permit = permits.acquire_owned().await;
                     let broken = Err(Unreachable("asking for it met a defect".into()));
-                    let answer = guarded(samples(fetcher, working, interval, &source), broken).await;
+                    let span =
+                        info_span!(target: TARGET, "duty fetch samples", interval, host = %source.host);
+                    let asked = samples(fetcher, working, interval, &source).instrument(span);
+                    let answer = guarded(asked, broken).await;
                     if let Err(reason) = &answer {
                         shared.count(|stats| stats.unreachable += 1);
                         debug!(host = %source.host, interval, %reason, "a host does not show its samples");
@@ -231,7 +235,9 @@ impl<C: Chain> Worker<C> {
                     let Some(working) = shared.working.get() else { return };
                     let _permit = permits.acquire_owned().await;
                     let broken = Err(Unreachable("asking for it met a defect".into()));
-                    let answer = guarded(artifact(fetcher, working, receipt, &from), broken).await;
+                    let span = info_span!(target: TARGET, "duty fetch artifact", %receipt);
+                    let asked = artifact(fetcher, working, receipt, &from).instrument(span);
+                    let answer = guarded(asked, broken).await;
                     if let Err(reason) = &answer {
                         shared.count(|stats| stats.unreachable += 1);
                         debug!(%receipt, %reason, "nobody shows an artifact");
@@ -247,14 +253,18 @@ impl<C: Chain> Worker<C> {
             WorkAction::Verify { receipt, model, artifact } => {
                 tasks.spawn(async move {
                     let Some(working) = shared.working.get() else { return };
-                    let redone = guarded(working.redo(&model, &artifact), Redone::Unable).await;
+                    let span = info_span!(target: TARGET, "duty compute again", %receipt, %model);
+                    let done = working.redo(&model, &artifact).instrument(span);
+                    let redone = guarded(done, Redone::Unable).await;
                     tell_verified(shared, receipt, redone).await;
                 });
             }
             WorkAction::Score { receipt, model, artifact } => {
                 tasks.spawn(async move {
                     let Some(working) = shared.working.get() else { return };
-                    let redone = guarded(working.score(&model, &artifact), Redone::Unable).await;
+                    let span = info_span!(target: TARGET, "duty score", %receipt, %model);
+                    let done = working.score(&model, &artifact).instrument(span);
+                    let redone = guarded(done, Redone::Unable).await;
                     tell_verified(shared, receipt, redone).await;
                 });
             }

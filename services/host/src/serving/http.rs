@@ -14,10 +14,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use bytes::Bytes;
 use freeway_api::serving::Ask;
+use freeway_api::trace::{self, TARGET};
 use freeway_primitives::Canonical;
 use freeway_proofs::work::LaneId;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::{Semaphore, mpsc};
+use tracing::{Instrument, Span};
 
 use super::desk::{Admitted, Desk};
 use super::{Refusal, run};
@@ -76,9 +78,20 @@ async fn requests(
     ConnectInfo(lease): ConnectInfo<Lease>,
     request: Request,
 ) -> Response {
-    match answer(&payers, &lane, &lease, request).await {
+    let span = tracing::info_span!(
+        target: TARGET,
+        "serve",
+        otel.kind = "server",
+        lane = tracing::field::Empty,
+        outcome = tracing::field::Empty
+    );
+    trace::adopt(&span, request.headers().get(trace::HEADER).map(HeaderValue::as_bytes));
+    match answer(&payers, &lane, &lease, request).instrument(span.clone()).await {
         Ok(response) => response,
-        Err(refusal) => refusal.into_response(),
+        Err(refusal) => {
+            span.record("outcome", "refused");
+            refusal.into_response()
+        }
     }
 }
 
@@ -90,6 +103,7 @@ async fn answer(
 ) -> Result<Response, Refusal> {
     let lane = lane.parse().map(LaneId);
     let lane = lane.map_err(|_| Refusal::new("bad_parameter", "lane: a number is expected"))?;
+    Span::current().record("lane", lane.0);
     let admitted = {
         let Ok(_permit) = payers.looking.try_acquire() else {
             return Err(Refusal::busy("too many requests at once; ask again in a second"));
@@ -101,10 +115,11 @@ async fn answer(
     };
     let (payer, pieces) = mpsc::channel(run::WAITING);
     match admitted {
-        Admitted::New(seat) => drop(tokio::spawn(run::run(*seat, payer))),
+        Admitted::New(seat) => drop(tokio::spawn(run::run(*seat, payer).in_current_span())),
         Admitted::Again(again) => {
             let (promise, record, body) = *again;
-            drop(tokio::spawn(run::again(promise, record, body, payer)));
+            Span::current().record("outcome", "told again");
+            drop(tokio::spawn(run::again(promise, record, body, payer).in_current_span()));
         }
     }
     let holding = lease.hold();

@@ -6,12 +6,15 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use freeway_api::serving::{Done, Ending, Frame, MAX_OUTPUT_TOKENS, frame};
-use freeway_engines::{EngineError, ErrorKind, Event, EventStream, FinishReason, Job};
+use freeway_api::trace::TARGET;
+use freeway_engines::{Engine, EngineError, ErrorKind, Event, EventStream, FinishReason, Job};
 use freeway_ledger::models::Tier;
 use freeway_primitives::Digest;
 use futures::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use super::claims::{self, Said};
 use super::desk::{Outcome, Seat, Seatless};
@@ -80,8 +83,12 @@ pub(super) async fn run(seat: Seat, payer: mpsc::Sender<Bytes>) {
     let lane = seat.ask.voucher.lane.0;
     match work(&seat, &mut sink).await {
         Ok(outcome) => settle(seat, outcome, sink).await,
-        Err(Stop::Left) => tracing::debug!(lane, "the payer left; nothing is owed"),
+        Err(Stop::Left) => {
+            Span::current().record("outcome", "left");
+            tracing::debug!(lane, "the payer left; nothing is owed");
+        }
         Err(Stop::Failed(error)) => {
+            Span::current().record("outcome", error.code());
             tracing::debug!(lane, %error, "a request cannot be done");
             seat.failed();
             refuse(sink, &error).await;
@@ -110,6 +117,26 @@ async fn work(seat: &Seat, sink: &mut Sink) -> Result<Outcome, Stop> {
     let exact = seat.facts.lane.tier == Tier::Exact;
     let job = Job { request: Arc::new(seat.ask.request.clone()), trace: exact, claims: !exact };
     let job = claims::asking(&*engine, &name, job);
+    let span = tracing::info_span!(
+        target: TARGET,
+        "engine",
+        engine = engine.label(),
+        model = name,
+        prompt_tokens = job.request.prompt.len(),
+        cached_tokens = Empty,
+        completion_tokens = Empty
+    );
+    compute(seat, engine, name, job, sink).instrument(span).await
+}
+
+/// Lets the engine answer, and tells what happens.
+async fn compute(
+    seat: &Seat,
+    engine: Arc<dyn Engine>,
+    name: String,
+    job: Job,
+    sink: &mut Sink,
+) -> Result<Outcome, Stop> {
     // Models are loaded and grammars compiled when they are first asked for.
     let mut begun = core::pin::pin!(async move { engine.generate(&name, job).await });
     let events = loop {
@@ -194,6 +221,7 @@ async fn follow(seat: &Seat, mut events: EventStream, sink: &mut Sink) -> Result
         }
         sink.flush().await?;
     }
+    Span::current().record("cached_tokens", cached).record("completion_tokens", tokens);
     let (endings, traces): (_, Vec<Option<Digest>>) = ends.into_iter().flatten().unzip();
     let traces = match &said {
         Some(said) => said.traces(),
@@ -234,6 +262,7 @@ async fn settle(seat: Seat, outcome: Outcome, mut sink: Sink) {
     match kept.await {
         Ok(record) => {
             seat.paid(&record);
+            Span::current().record("outcome", "paid");
             sink.add(&done(record));
             // If the payer has gone, it asks again.
             let _ = sink.flush().await;

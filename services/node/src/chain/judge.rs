@@ -75,6 +75,12 @@ impl Chain {
         trusted: bool,
     ) -> Result<Result<Executed, Invalid>, NodeError> {
         let started = std::time::Instant::now();
+        let _span = tracing::info_span!(
+            target: freeway_api::trace::TARGET,
+            "block execute",
+            transactions = block.transactions.len()
+        )
+        .entered();
         if let Err(invalid) = self.check_header(&block, trusted) {
             return Ok(Err(invalid));
         }

@@ -15,6 +15,7 @@ mod lanes;
 #[cfg(target_os = "linux")]
 mod machines;
 mod sprint;
+mod traces;
 mod up;
 
 use std::time::Duration;

@@ -52,7 +52,7 @@ async fn ask(config: &UpstreamConfig, ours: &str, theirs: &str, folder: &Path) -
     let options = upstream_options(config)
         .map(|options| UpstreamOptions { retries: Retries { attempts: 1, ..Retries::default() }, ..options });
     let mut asked = Asked {
-        url: config.url.clone(),
+        url: net::shown(&config.url),
         ours: ours.to_owned(),
         theirs: theirs.to_owned(),
         listed: Err("not asked".into()),

@@ -84,7 +84,7 @@ impl Seen {
     pub(super) async fn at(url: &str) -> Self {
         Self {
             answer: Some(ask(url).await),
-            url: Some(url.to_owned()),
+            url: Some(shown(url)),
             client: Client::new(url).ok(),
             ..Self::default()
         }
@@ -188,6 +188,18 @@ pub(super) async fn get<T: DeserializeOwned>(url: &str, key: Option<&str>) -> Re
     timeout(PATIENCE, got).await.unwrap_or_else(|_| Err(silent()))
 }
 
+/// A URL as it may be shown: without a name and password in it.
+pub(super) fn shown(url: &str) -> String {
+    match reqwest::Url::parse(url) {
+        Ok(mut parsed) if !parsed.username().is_empty() || parsed.password().is_some() => {
+            // Fails only for URLs that cannot have them.
+            let _ = (parsed.set_password(None), parsed.set_username(""));
+            parsed.to_string()
+        }
+        _ => url.to_owned(),
+    }
+}
+
 /// The innermost cause, which says most.
 fn why(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
@@ -225,6 +237,13 @@ mod tests {
         ] {
             assert_eq!(local_url(listen.parse().unwrap()), reached);
         }
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_not_shown() {
+        assert_eq!(shown("http://name:secret@a:1/v1"), "http://a:1/v1");
+        assert_eq!(shown("http://a:1"), "http://a:1");
+        assert_eq!(shown("nothing"), "nothing");
     }
 
     #[tokio::test]

@@ -74,9 +74,11 @@ pub(crate) struct Children {
     hosts: Vec<Host>,
     gateway: Option<Host>,
     restart: bool,
+    /// The collector of traces, if there is one.
+    otlp: Option<String>,
 }
 
-fn spawn(name: &str, config: &Path, role: Role) -> Result<Host, Problem> {
+fn spawn(name: &str, config: &Path, role: Role, otlp: Option<&str>) -> Result<Host, Problem> {
     let told = |error: std::io::Error| {
         Problem::new("no_process", format!("{name} cannot be started: {error}"))
             .hint("the machine may have too many processes or too little memory")
@@ -96,6 +98,7 @@ fn spawn(name: &str, config: &Path, role: Role) -> Result<Host, Problem> {
         .args(["--json", "--stop-with-parent", "--config"])
         .arg(config)
         .args(adversary.iter().flat_map(|kind| ["--adversary", kind]))
+        .args(otlp.iter().flat_map(|url| ["--otlp", url]))
         // A passphrase meant for the caller's own keys is not the network's.
         .env_remove(crate::keystore::ENVIRONMENT_VARIABLE)
         .stdin(Stdio::piped())
@@ -117,17 +120,19 @@ impl Children {
         nodes: &[(String, PathBuf)],
         adversaries: &BTreeMap<String, String>,
         restart: bool,
+        otlp: Option<String>,
     ) -> Result<Self, Problem> {
         let start = |(name, config): &(String, PathBuf)| {
-            spawn(name, config, Role::Host { adversary: adversaries.get(name).cloned() })
+            spawn(name, config, Role::Host { adversary: adversaries.get(name).cloned() }, otlp.as_deref())
         };
         let hosts = nodes.iter().map(start).collect::<Result<_, _>>()?;
-        Ok(Self { hosts, gateway: None, restart })
+        Ok(Self { hosts, gateway: None, restart, otlp })
     }
 
     /// Starts the developer's gateway and waits until it listens: its URL. The hosts must listen before.
     pub(crate) async fn start_gateway(&mut self, config: &Path) -> Result<String, Problem> {
-        let gateway = self.gateway.insert(spawn("the gateway", config, Role::Gateway)?);
+        let gateway = spawn("the gateway", config, Role::Gateway, self.otlp.as_deref())?;
+        let gateway = self.gateway.insert(gateway);
         let listening = tokio::time::timeout(READY_TIMEOUT, gateway.listens()).await;
         let listens = listening.map_err(|_| gateway.problem("does not start"))??;
         listens.api.ok_or_else(|| gateway.problem("did not start"))
@@ -200,11 +205,11 @@ impl Children {
 
     /// With `restart`, starts again what ended a while ago; whether there was anything.
     pub(crate) fn revive(&mut self) -> Result<bool, Problem> {
-        let (mut revived, restart) = (false, self.restart);
+        let (mut revived, restart, otlp) = (false, self.restart, self.otlp.clone());
         for host in self.all() {
             if restart && host.ended.is_some_and(|ended| ended.elapsed() >= RESTART_AFTER) {
                 let (name, config, role) = (host.name.clone(), host.config.clone(), host.role.clone());
-                *host = spawn(&name, &config, role)?;
+                *host = spawn(&name, &config, role, otlp.as_deref())?;
                 revived = true;
             }
         }

@@ -23,6 +23,7 @@ use crate::hints::Problem;
 use crate::keystore::{Keystore, PassphraseSource};
 use crate::logging::{self, LogFormat};
 use crate::output::{Page, Show};
+use crate::telemetry::{self, Otlp};
 
 /// How long a node may take until it listens; opening a large store takes a while.
 pub(crate) const READY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -53,6 +54,9 @@ pub(super) struct Start {
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
 
+    #[command(flatten)]
+    otlp: Otlp,
+
     /// Stop when standard input closes: for a parent process that must not leave nodes behind.
     #[arg(long)]
     stop_with_parent: bool,
@@ -82,10 +86,17 @@ impl Show for Listening {
 
 impl Start {
     pub(super) async fn run(self, context: &Context) -> Result<(), Problem> {
-        logging::start_as(self.log_format);
         let config = NodeConfig::load(&self.config).map_err(|error| {
             Problem::told("invalid_config", error).or_hint("correct the file and start again")
         })?;
+        let telemetry = self.otlp.start("freeway-node", &config.moniker)?;
+        logging::start_as(self.log_format, telemetry.as_ref());
+        let ended = self.serve(config, context).await;
+        telemetry::stop(telemetry).await;
+        ended
+    }
+
+    async fn serve(self, config: NodeConfig, context: &Context) -> Result<(), Problem> {
         let genesis = read_genesis(&config.genesis)?;
         let key = unlock(&config, context)?;
         let chain = genesis.chain().to_string();

@@ -9,7 +9,7 @@
 //! | comment | meaning |
 //! |---|---|
 //! | `<!-- run: background until "TEXT" -->` | the command goes on in a terminal of its own; the reader waits for TEXT |
-//! | `<!-- run: until "TEXT" -->` | the command is given again until its output has TEXT |
+//! | `<!-- run: until "TEXT" -->` | the command is given again until its output has TEXT; after 90 s in vain the one before it is, too |
 //! | `<!-- run: fails -->` | the command must fail |
 //! | `<!-- run: beside freeway up -->` | a network runs; if none does, `freeway up` is started first |
 //! | `<!-- machine: b -->` | on another machine than the page's first, which is `a` |

@@ -97,13 +97,37 @@ impl Context {
     /// Decrypts a key of a network that `freeway up` made: its passphrase lies beside its keys. `None` if this
     /// is no such key, or the user named another file.
     fn unlock_as_local(&self, keystore: &Keystore, name: &KeyName) -> Result<Option<SecretKey>, Problem> {
-        let file = self.directory()?.join(PASSPHRASE);
-        if self.global.passphrase_file.is_some() || self.global.keys.is_some() || !file.exists() {
+        if self.global.passphrase_file.is_some() || self.global.keys.is_some() {
             return Ok(None);
         }
-        let passphrase = PassphraseSource::File(file).existing("")?;
+        Ok(self.beside_network(keystore, name)?.map(|(_, key)| key))
+    }
+
+    /// The file with the passphrase of a key of a network that `freeway up` made. `None` if the file is not there or
+    /// does not open the key.
+    ///
+    /// # Errors
+    /// If there is no such key, or the file cannot be read.
+    pub(crate) fn local_passphrase(
+        &self,
+        keystore: &Keystore,
+        name: &KeyName,
+    ) -> Result<Option<PathBuf>, Problem> {
+        Ok(self.beside_network(keystore, name)?.map(|(file, _)| file))
+    }
+
+    fn beside_network(
+        &self,
+        keystore: &Keystore,
+        name: &KeyName,
+    ) -> Result<Option<(PathBuf, SecretKey)>, Problem> {
+        let file = self.directory()?.join(PASSPHRASE);
+        if !file.exists() {
+            return Ok(None);
+        }
+        let passphrase = PassphraseSource::File(file.clone()).existing("")?;
         match keystore.unlock(name.as_str(), &passphrase) {
-            Ok(key) => Ok(Some(key)),
+            Ok(key) => Ok(Some((file, key))),
             // A key that its owner added to those of the network.
             Err(KeystoreError::WrongPassphrase { .. }) => Ok(None),
             Err(error) => Err(error.into()),

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use crate::cli::{Context, KEYS, Party};
 use crate::commands::model::FOLDER;
 use crate::hints::Problem;
-use crate::keystore::KeyName;
+use crate::keystore::{KeyName, Keystore};
 use crate::logging::LogFormat;
 use crate::network_file::NetworkFile;
 use crate::output::{Page, Show};
@@ -279,14 +279,11 @@ impl Gateway {
             None => context.directory()?.join(DATA),
         };
         let account = self.account.as_ref().map(|party| context.address(party)).transpose()?;
-        let passphrase = context.directory()?.join("passphrase");
-        let key = KeyConfig {
-            // Here --keys is not where keys of accounts are, but the file of those that callers have.
-            keystore: context.directory()?.join(KEYS),
-            name: key.to_string(),
-            // A network of `freeway up` has the passphrase of its keys beside them.
-            passphrase_file: Some(passphrase).filter(|file| file.exists()),
-        };
+        // Here --keys is not where keys of accounts are, but the file of those that callers have.
+        let keystore = context.directory()?.join(KEYS);
+        // A network of `freeway up` has the passphrase of its keys beside them; a key that was added has its own.
+        let passphrase_file = context.local_passphrase(&Keystore::open(&keystore)?, key)?;
+        let key = KeyConfig { keystore, name: key.to_string(), passphrase_file };
         Ok(Some(LanesConfig {
             rpc,
             chain: None,

@@ -15,6 +15,9 @@ use crate::log::{self, Secrets};
 
 /// How long a command is given again until it shows what a page says.
 const UNTIL: Duration = Duration::from_secs(420);
+/// After so long in vain it goes back to the command before once more: an answer that nobody checked in time, as may be on
+/// a busy machine, is never checked, and another one is asked for.
+const BACK: Duration = Duration::from_secs(90);
 /// The rest between two tries.
 const REST: Duration = Duration::from_millis(500);
 /// The network that pages take for granted, and what it says last when it is up.
@@ -32,6 +35,8 @@ pub struct Reader {
     /// All lines that `freeway up` printed, without blanks around them.
     printed: BTreeSet<String>,
     not_run: Vec<String>,
+    /// The last command that was done once or again and again, and its machine.
+    before: Option<(char, String)>,
     /// Whether a network was started beside a page. It goes on for the pages after it.
     network: bool,
     folder: TempDir,
@@ -54,6 +59,7 @@ impl Reader {
             values: Values::default(),
             printed: BTreeSet::new(),
             not_run: Vec::new(),
+            before: None,
             network: false,
             folder: tempfile::tempdir()?,
         })
@@ -75,6 +81,7 @@ impl Reader {
     /// The first step that does not go as the page says, with its place and what came instead.
     pub async fn read(&mut self, name: &str, text: &str) -> Result<()> {
         let page = Page::parse(text).wrap_err_with(|| name.to_owned())?;
+        self.before = None;
         for machine in self.machines.values_mut() {
             machine.begin(name)?;
         }
@@ -154,7 +161,11 @@ impl Reader {
         let output = match &step.action {
             Action::Command(command) => {
                 let command = self.fill(command)?;
-                self.command(page, step, &command).await?
+                let output = self.command(page, step, &command).await?;
+                if matches!(step.how, How::Once | How::Until(_)) {
+                    self.before = Some((step.machine, command));
+                }
+                output
             }
             Action::Interrupt => self.machine(page, step.machine).await?.interrupt().await?,
             Action::Code { language, text } => {
@@ -171,12 +182,18 @@ impl Reader {
 
     /// Does a command: what it printed.
     async fn command(&mut self, page: &str, step: &Step, command: &str) -> Result<String> {
+        let before = self.before.clone().filter(|(machine, _)| *machine == step.machine);
         let machine = self.machine(page, step.machine).await?;
         if let How::Background(text) = &step.how {
             return machine.start(command.split(" #").next().unwrap_or_default().trim(), text).await;
         }
         let deadline = Instant::now() + UNTIL;
+        let mut back = Instant::now() + BACK;
         loop {
+            if let Some((_, before)) = before.as_ref().filter(|_| Instant::now() > back) {
+                machine.run(before).await?;
+                back = Instant::now() + BACK;
+            }
             let said = machine.run(command).await?;
             let output = said.output;
             match &step.how {

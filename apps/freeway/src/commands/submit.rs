@@ -21,6 +21,12 @@ const ATTEMPTS: usize = 3;
 /// The code with which a node refuses a sequence that another transaction has taken.
 const OVERTAKEN: &str = "sequence_used";
 
+/// The code with which it refuses one that another transaction will take, which still waits for its block.
+const BEHIND: &str = "sequence_taken";
+
+/// How many blocks are waited for others of the same key.
+const PATIENCE_BLOCKS: usize = 10;
+
 /// Who signs, for whom, and whether to wait.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Transaction")]
@@ -173,11 +179,19 @@ fn numbers(events: &[EventView]) -> (Option<u64>, Option<u64>) {
 
 impl Signer<'_> {
     async fn submit(&self, message: &Message) -> Result<Stored, Problem> {
-        let mut attempt = 1;
+        let (mut attempt, mut waited) = (1, 0);
         loop {
             let (transaction, stored) = self.sign(message.clone()).await?;
             match self.node.submit(&transaction).await {
                 Ok(_) => return Ok(stored),
+                // Such as what `freeway up` sends by itself at the start.
+                Err(problem) if problem.code() == BEHIND && waited < PATIENCE_BLOCKS => {
+                    waited += 1;
+                    let mut blocks = self.node.blocks(stored.from).await?;
+                    if blocks.next().await.is_none() {
+                        return Err(problem.hint("let that be included first, then send this again"));
+                    }
+                }
                 // Refused for good, so that signing the same once more cannot make it happen twice.
                 Err(problem) if problem.code() == OVERTAKEN && attempt < ATTEMPTS => attempt += 1,
                 Err(problem) => return Err(advised(problem)),

@@ -222,7 +222,11 @@ impl Machine {
         let programs = binary.parent().ok_or_else(|| eyre!("no folder of programs"))?;
         let path = std::env::var("PATH").unwrap_or_default();
         let words = self.namespace.as_ref().map(Namespace::enter).unwrap_or_default();
-        let words: Vec<_> = words.into_iter().chain(["sh", "-c", script].map(str::to_owned)).collect();
+        // In a terminal Ctrl-C is not ignored, as it is for what a script has put into the background, and what that starts.
+        let terminal: &[&str] =
+            if cfg!(target_os = "linux") { &["env", "--default-signal=INT,QUIT"] } else { &[] };
+        let shell = terminal.iter().copied().chain(["sh", "-c", script]).map(str::to_owned);
+        let words: Vec<_> = words.into_iter().chain(shell).collect();
         let output = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
         let mut command = Command::new(&words[0]);
         command

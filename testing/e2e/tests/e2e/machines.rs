@@ -89,7 +89,11 @@ async fn a_second_machine_joins_becomes_a_host_and_proves_its_compute() -> Resul
     ensure!(own.host(&host).await.is_err_and(|error| error.is_not_found()), "a host without money");
 
     let from = first.to_string_lossy().into_owned();
-    run_freeway(["send", "--from", "developer", &address, "200", "--json", "--dir", &from]).await?.json()?;
+    // The second comes while the first still waits for its block, and waits for that.
+    for (amount, more) in [("1", "--no-wait"), ("200", "--wait")] {
+        let line = ["send", "--from", "developer", &address, amount, more, "--json", "--dir", &from];
+        run_freeway(line).await?.json()?;
+    }
     let view = wait::until(PROVEN, "weight of the second machine's host", || async {
         let view = match own.host(&host).await {
             Err(error) if error.is_not_found() => return Ok(None),

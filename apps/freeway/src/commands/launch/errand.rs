@@ -16,8 +16,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const LIFETIME: u64 = 30;
 /// How often it is sent.
 const TRIES: u32 = 5;
-/// The error of a transaction whose number another one of the same key has taken.
-const OVERTAKEN: &str = "sequence_used";
+/// The errors of a transaction whose number another one of the same key has taken, or will take.
+const OVERTAKEN: [&str; 2] = ["sequence_used", "sequence_taken"];
 
 /// What a look at the chain finds.
 pub(crate) enum Want {
@@ -68,10 +68,11 @@ pub(crate) async fn run_errand(
                 return Err(gave_up());
             }
             match submit(client, &status, key, message).await {
-                Ok(until) => {
-                    sent = Sent { times: sent.times + 1, until };
+                Ok(Some(expiry)) => {
+                    sent = Sent { times: sent.times + 1, until: Some(expiry) };
                     break;
                 }
+                Ok(None) => break,
                 Err(Failed::Silent) => {}
                 Err(Failed::For(problem)) => return Err(problem),
             }
@@ -106,7 +107,7 @@ async fn submit(
     };
     match client.submit_bytes(&body.sign(key).encode()).await {
         Ok(_) => Ok(Some(expiry.0)),
-        Err(error) if error.code() == OVERTAKEN => Ok(None),
+        Err(error) if OVERTAKEN.contains(&error.code()) => Ok(None),
         Err(error @ ClientError::Api { status: 400..500, .. }) => Err(Failed::For(error.into())),
         Err(_) => Err(Failed::Silent),
     }

@@ -1,39 +1,48 @@
 //! Signals that ask the program to end in order.
 
+use core::future::Future;
+
 use tokio::io::AsyncReadExt;
 
-/// Waits for Ctrl-C or, on Unix, for SIGTERM or SIGHUP.
-pub(crate) async fn stop() {
-    let interrupt = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            // No handler can be installed: then the system's own handling ends the process.
-            std::future::pending::<()>().await;
-        }
-    };
+/// Waits for Ctrl-C or, on Unix, for SIGTERM or SIGHUP. They are caught from this call on, not from the first poll: whoever
+/// says that it is ready can be stopped in order from then on.
+pub(crate) fn stop() -> impl Future<Output = ()> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        let other = |kind| async move {
-            match signal(kind) {
-                Ok(mut stream) => {
-                    stream.recv().await;
+        let [interrupt, terminate, hangup] =
+            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(|kind| {
+                let caught = signal(kind);
+                async move {
+                    match caught {
+                        Ok(mut stream) => {
+                            stream.recv().await;
+                        }
+                        // No handler can be installed: then the system's own handling ends the process.
+                        Err(_) => std::future::pending().await,
+                    }
                 }
-                Err(_) => std::future::pending().await,
+            });
+        async move {
+            tokio::select! {
+                () = interrupt => {}
+                () = terminate => {}
+                () = hangup => {}
             }
-        };
-        tokio::select! {
-            () = interrupt => {}
-            () = other(SignalKind::terminate()) => {}
-            () = other(SignalKind::hangup()) => {}
         }
     }
     #[cfg(not(unix))]
-    interrupt.await;
+    async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// Waits for [`stop`] or, if asked, for the end of standard input: a parent process that is gone.
-pub(crate) async fn stop_or_parent(with_parent: bool) {
-    let parent_gone = async {
+pub(crate) fn stop_or_parent(with_parent: bool) -> impl Future<Output = ()> {
+    let stop = stop();
+    let parent_gone = async move {
         if !with_parent {
             return std::future::pending().await;
         }
@@ -42,8 +51,10 @@ pub(crate) async fn stop_or_parent(with_parent: bool) {
         // Whatever the parent writes means nothing; only the end does.
         while stdin.read(&mut buffer).await.is_ok_and(|count| count > 0) {}
     };
-    tokio::select! {
-        () = stop() => {}
-        () = parent_gone => {}
+    async move {
+        tokio::select! {
+            () = stop => {}
+            () = parent_gone => {}
+        }
     }
 }

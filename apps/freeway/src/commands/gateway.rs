@@ -213,11 +213,12 @@ impl Gateway {
         let lanes = paying.as_ref().map(|paying| Arc::clone(&paying.lanes));
         let paid = lanes.clone().map(|lanes| (lanes as Arc<dyn Engine>, names.as_slice()));
         engines.publish(Some(&file.gateway), paid).await?;
+        let stopping = crate::signals::stop_or_parent(with_parent);
         let running = start(&file.gateway, engines.registry, paying).await?;
         context.output().result(&Listening { ready: true, api: running.api(), pays: lanes.is_some() })?;
         let (stop, stopped) = watch::channel(false);
         tokio::join!(until(Some(running), stopped), async {
-            crate::signals::stop_or_parent(with_parent).await;
+            stopping.await;
             stop.send_replace(true);
         });
         if let Some(lanes) = lanes {

@@ -157,7 +157,7 @@ impl Join {
             Children::start(&nodes, &BTreeMap::new(), false, self.otlp.url().map(str::to_owned))?;
         let result = tokio::select! {
             result = serve(&mut children, &folder, &member, owner, output) => result,
-            () = crate::signals::stop() => Ok(()),
+            () = stop => Ok(()),
         };
         output.note("stopping");
         children.stop().await;

@@ -211,11 +211,12 @@ impl Up {
         for (host, kind) in &adversaries {
             output.note(format!("{host} will cheat: {kind}"));
         }
+        let stop = crate::signals::stop();
         let otlp = self.otlp.url().map(str::to_owned);
         let mut children = Children::start(&network.hosts, &adversaries, self.restart, otlp)?;
         let result = tokio::select! {
             result = serve(&mut children, &layout, &network, output) => result,
-            () = crate::signals::stop() => Ok(()),
+            () = stop => Ok(()),
         };
         output.note("stopping");
         children.stop().await;

@@ -195,7 +195,7 @@ async fn a_node_that_is_behind_is_told() -> Result<()> {
     ensure!(said.status("", "chain.answers") == "ok" && said.status("", "clock.agreement") == "ok");
     ensure!(said.status("", "config.key_is_new") == "ok", "it signs nothing");
     // The others are well, seen with the same eyes.
-    let well = of_node(&network.node(1).home().to_owned(), &["--rpc", witness.url()]).await?;
+    let well = of_node(network.node(1).home(), &["--rpc", witness.url()]).await?;
     ensure!(well.ok && well.status("", "chain.height") == "ok", "{}", well.ran.stdout);
     network.stop().await
 }

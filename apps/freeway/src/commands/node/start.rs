@@ -114,6 +114,7 @@ impl Start {
             engines.coarsen()?;
         }
         engines.publish(config.gateway.as_ref(), None).await?;
+        let stopping = crate::signals::stop_or_parent(self.stop_with_parent);
         let gateway = match &config.gateway {
             Some(gateway) => Some(gateway::start(gateway, engines.registry, None).await?),
             None => None,
@@ -122,9 +123,8 @@ impl Start {
 
         let (stop, stopped) = watch::channel(false);
         let (ended, host_stopped, beside_stopped) = (stop.clone(), stopped.clone(), stopped.clone());
-        let with_parent = self.stop_with_parent;
         tokio::spawn(async move {
-            crate::signals::stop_or_parent(with_parent).await;
+            stopping.await;
             stop.send_replace(true);
             // A second request does not wait for order.
             crate::signals::stop().await;

@@ -153,6 +153,7 @@ impl Join {
             None => None,
         };
         let nodes = [("the node".to_owned(), member.config.clone())];
+        let stop = crate::signals::stop();
         let mut children =
             Children::start(&nodes, &BTreeMap::new(), false, self.otlp.url().map(str::to_owned))?;
         let result = tokio::select! {

@@ -46,13 +46,14 @@ impl Show for Shown {
             SigningView::None => "signs no blocks",
         };
         let late = if status.synced { "" } else { "; catching up, or the network stands still" };
+        let peers = if status.peers == 1 { "peer" } else { "peers" };
         page.fields([
             ("network", format!("{} {}", status.name, status.chain)),
             ("height", format!("{}, {} ago{late}", status.height, span(status.behind_ms))),
             ("time", utc(status.time_ms)),
             ("epoch", format!("{}, {} blocks to the next", status.epoch, status.blocks_left_in_epoch)),
             ("phase", format!("{}, {} blocks left", status.phase, status.blocks_left_in_phase)),
-            ("node", format!("{signs}; {} peers; version {}", status.peers, status.version)),
+            ("node", format!("{signs}; {} {peers}; version {}", status.peers, status.version)),
             ("waiting", format!("{} transactions", status.mempool.transactions)),
             ("race", Line::from(&status.sprint).to_string()),
             ("seed", status.sprint.seed.map(|seed| seed.to_string()).unwrap_or_default()),

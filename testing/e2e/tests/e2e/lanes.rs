@@ -201,8 +201,8 @@ async fn answers_are_paid_for_checked_and_settled() -> Result<()> {
     shares(&asker.receipts(1_000).await?)?;
     let left = wealth(&client, &developer).await?;
     let spent = DEVELOPER.checked_sub(left).ok_or_else(|| eyre!("{left} is more than {DEVELOPER}"))?;
-    // What nobody came to check brings a host no credit. It was served and signed for, though: credit that the host has from
-    // another lane may be settled in this one.
+    // A loss falls on the lanes that the host chooses (docs/protocol/lanes.md, "Why the second bound"): what nobody came to
+    // check here may be paid with what matured in another lane.
     let most = if missed == 0 { paid } else { Amount(paid.0.saturating_mul(u128::from(missed) + 1)) };
     ensure!(spent >= paid && spent <= most, "{spent} was spent, {paid} paid, {missed} not checked");
     up.interrupt(STOP).await?;

@@ -41,12 +41,9 @@ impl Owner {
             Problem::new("not_registered", "the host could not be registered")
                 .hint(format!("see why with `{}`", self.command()))
         };
-        // Without a key nothing is ever sent.
-        let nobody = SecretKey::from_seed([0; 32]);
-        let key = self.key.as_ref().unwrap_or(&nobody);
         let look = async |client: &Client, status: &Status| self.look(client, status, &mut tell).await;
-        match run_errand(clients, key, look, gave_up).await {
-            Ok(()) => output.note(format!("{} is a host; it counts from a coming epoch on", self.address)),
+        match run_errand(clients, self.key.as_ref(), look, gave_up).await {
+            Ok(()) => output.note(format!("{} is a host", self.address)),
             Err(problem) => output.note(problem),
         }
     }
@@ -81,9 +78,11 @@ impl Owner {
         if self.key.is_none() {
             tell(
                 Told::Elsewhere,
-                format!("waiting until its owner registers the host: `{}`", self.command()),
+                format!(
+                    "waiting until its owner registers the host: `{}`, or `freeway join --host NAME` where its key is here",
+                    self.command()
+                ),
             );
-            return Ok(Want::Wait);
         }
         let message = hosts::Message::Register { profile: self.profile.clone(), collateral: self.collateral };
         Ok(Want::Send(Box::new(Message::Hosts(message))))

@@ -37,13 +37,14 @@ pub(crate) enum Failed {
     For(Problem),
 }
 
-/// Looks and sends until there is nothing left to do. `gave_up` says what failed when it was tried often enough.
+/// Looks and sends until there is nothing left to do. Without a key it only looks: somebody else sends. `gave_up` says
+/// what failed when it was tried often enough.
 ///
 /// # Errors
 /// What `look` says would fail again, a transaction that is refused, or `gave_up`.
 pub(crate) async fn run_errand(
     clients: &[Client],
-    key: &SecretKey,
+    key: Option<&SecretKey>,
     mut look: impl AsyncFnMut(&Client, &Status) -> Result<Want, Failed>,
     gave_up: impl Fn() -> Problem,
 ) -> Result<(), Problem> {
@@ -61,6 +62,7 @@ pub(crate) async fn run_errand(
                 Err(Failed::Silent) => continue,
                 Err(Failed::For(problem)) => return Err(problem),
             };
+            let Some(key) = key else { break };
             if sent.until.is_some_and(|until| status.height <= until) {
                 break;
             }

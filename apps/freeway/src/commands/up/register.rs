@@ -52,7 +52,7 @@ async fn one(clients: &[Client], model: &Served, key: &SecretKey) -> Result<(), 
         Problem::new("not_registered", format!("{name} could not be registered with the network"))
             .hint(format!("see why with `freeway model register {name}{statistical} --from developer`"))
     };
-    run_errand(clients, key, async |client, _| look(client, model).await, gave_up).await
+    run_errand(clients, Some(key), async |client, _| look(client, model).await, gave_up).await
 }
 
 /// Whether the model is registered, and what registers it.
